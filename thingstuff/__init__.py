@@ -1,0 +1,1 @@
+"""thingstuff: instance and panoptic segmentation with Detectron2. A panoptic picture is things plus stuff."""

@@ -1,0 +1,45 @@
+"""What every command shares: one line for a user's mistake, exit codes, and `--debug` for the traceback."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import sys
+from collections.abc import Callable, Sequence
+
+from thingstuff.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+_DISK_PROBLEMS = {
+    errno.ENOSPC: "the disk is full: make room or choose another output folder",
+    errno.EDQUOT: "the disk quota is used up: make room or choose another output folder",
+    errno.EROFS: "the file system is read-only: choose another output folder",
+    errno.EACCES: "permission denied: choose a folder you may write to, or mend its permissions",
+    errno.EPERM: "not permitted: choose a folder you may write to",
+}
+
+
+def run_command(
+    parser: argparse.ArgumentParser, command: Callable[[argparse.Namespace], int], argv: Sequence[str] | None
+) -> int:
+    """Parse `argv`, run `command`, and turn what a user can mend into one line on stderr and exit code 2."""
+    parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    args = parser.parse_args(argv)
+    try:
+        return command(args)
+    except UserError as error:
+        return _report(parser.prog, str(error), args.debug)
+    except KeyboardInterrupt:
+        return _report(parser.prog, "interrupted", args.debug, EXIT_INTERRUPTED)
+    except OSError as error:
+        if error.errno not in _DISK_PROBLEMS:
+            raise
+        return _report(parser.prog, f"{error.filename or 'writing'}: {_DISK_PROBLEMS[error.errno]}", args.debug)
+
+
+def _report(prog: str, message: str, debug: bool, code: int = EXIT_USER_ERROR) -> int:
+    if debug:
+        raise  # noqa: PLE0704  the exception being handled by the caller
+    print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -1,0 +1,26 @@
+"""The errors that a user caused and can mend: each message is one line that says what is wrong, where, and the remedy.
+
+The command line prints such a message alone and exits with 2; everything else that is raised is a bug of ours.
+"""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """Something outside the program is wrong, and the message tells the user how to mend it."""
+
+
+class ConfigError(UserError, ValueError):
+    """A config file, or a key or value in it, cannot be used."""
+
+
+class DataError(UserError, ValueError):
+    """Something in the user's data is wrong; the message names the file and the record."""
+
+
+class WeightsError(UserError, ValueError):
+    """A checkpoint is missing, damaged, unsafe to read, or made for another model."""
+
+
+class SetupError(UserError, RuntimeError):
+    """A package, a device or a folder that the job needs is missing or does not fit."""
