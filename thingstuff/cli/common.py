@@ -40,6 +40,6 @@ def run_command(
 
 def _report(prog: str, message: str, debug: bool, code: int = EXIT_USER_ERROR) -> int:
     if debug:
-        raise  # noqa: PLE0704  the exception being handled by the caller
+        raise
     print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
     return code

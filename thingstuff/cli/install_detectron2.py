@@ -65,7 +65,7 @@ def _refuse_old_python(version: tuple[int, int]) -> None:
 
 
 def installed_detectron2() -> str | None:
-    """Version and place of the Detectron2 that imports here, or None. Asked of a fresh process: an import cannot be undone."""
+    """Version and place of the Detectron2 that imports here, or None, as a fresh process sees it."""
     code = "import detectron2, detectron2.layers; print(detectron2.__version__, 'in', detectron2.__path__[0])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     return f"detectron2 {answer.stdout.strip()}" if answer.returncode == 0 else None
@@ -113,7 +113,9 @@ def repack(source: Path, folder: Path) -> Path:
         old_info = next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA"))
         files[f"{dist_info}/METADATA"] = _metadata(wheel.read(old_info).decode()).encode()
         files[f"{dist_info}/LICENSE"] = wheel.read(old_info.replace("METADATA", "LICENSE"))
-    files[f"{dist_info}/WHEEL"] = b"Wheel-Version: 1.0\nGenerator: thingstuff\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    files[f"{dist_info}/WHEEL"] = (
+        b"Wheel-Version: 1.0\nGenerator: thingstuff\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+    )
     files[f"{dist_info}/top_level.txt"] = b"detectron2\n"
     files[f"{dist_info}/RECORD"] = _record(files, dist_info)
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,360 @@
+"""The workarounds give the right numbers, keep terminals quiet, and leave alone what needs no mend."""
+
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from thingstuff.config import compat
+from thingstuff.config.compat import deform_conv_layers, panopticapi, pkg_resources
+from thingstuff.config.compat.respell import respell
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run_python(code: str, *options: str) -> subprocess.CompletedProcess:
+    """Run `code` in a fresh interpreter that finds thingstuff."""
+    command = [sys.executable, *options, "-c", textwrap.dedent(code)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
+
+
+def outcome(code: str, *options: str) -> str:
+    answer = run_python(code, *options)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout.strip()
+
+
+# ---- deformable convolutions -------------------------------------------------------------------------------------
+
+
+def deform_conv_by_hand(x, offset, weight, stride, padding, dilation, groups, deformable_groups, mask=None):
+    """The definition, point by point: sum over channels and kernel points of weight * x at the shifted place * mask."""
+    n, channels, height, width = x.shape
+    out_channels, _, kh, kw = weight.shape
+    out_h = (height + 2 * padding - dilation * (kh - 1) - 1) // stride + 1
+    out_w = (width + 2 * padding - dilation * (kw - 1) - 1) // stride + 1
+    offset = offset.reshape(n, deformable_groups, kh, kw, 2, out_h, out_w)
+    mask = torch.ones(n, deformable_groups, kh, kw, out_h, out_w) if mask is None else mask
+    mask = mask.reshape(n, deformable_groups, kh, kw, out_h, out_w)
+    out = torch.zeros(n, out_channels, out_h, out_w, dtype=x.dtype)
+    per_group, per_deformable = channels // groups, channels // deformable_groups
+    for image, o, row, col in np.ndindex(n, out_channels, out_h, out_w):
+        for k, i, j in np.ndindex(per_group, kh, kw):
+            c = o // (out_channels // groups) * per_group + k
+            d = c // per_deformable
+            dy, dx = offset[image, d, i, j, :, row, col]
+            y = row * stride - padding + i * dilation + float(dy)
+            x_ = col * stride - padding + j * dilation + float(dx)
+            value = bilinear(x[image, c], y, x_) * mask[image, d, i, j, row, col]
+            out[image, o, row, col] += weight[o, k, i, j] * value
+    return out
+
+
+def bilinear(plane, y, x):
+    """The value between pixels; 0 outside the image."""
+    total = 0.0
+    for row in (int(np.floor(y)), int(np.floor(y)) + 1):
+        for col in (int(np.floor(x)), int(np.floor(x)) + 1):
+            if 0 <= row < plane.shape[0] and 0 <= col < plane.shape[1]:
+                total += float(plane[row, col]) * (1 - abs(y - row)) * (1 - abs(x - col))
+    return total
+
+
+GEOMETRIES = [(1, 1, 1, 1, 1), (2, 1, 1, 2, 1), (1, 2, 2, 1, 2), (2, 0, 1, 2, 2)]
+
+
+def tensors(stride, padding, dilation, deformable_groups, channels=4, size=6, n=2):
+    generator = torch.Generator().manual_seed(0)
+    out = (size + 2 * padding - dilation * 2 - 1) // stride + 1
+    x = torch.randn(n, channels, size, size, generator=generator)
+    offset = torch.randn(n, 2 * 9 * deformable_groups, out, out, generator=generator)
+    mask = torch.rand(n, 9 * deformable_groups, out, out, generator=generator)
+    return x, offset, mask
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation", "groups", "deformable_groups"), GEOMETRIES)
+def test_deform_conv_is_its_definition(stride, padding, dilation, groups, deformable_groups):
+    from detectron2.layers import DeformConv
+
+    x, offset, _ = tensors(stride, padding, dilation, deformable_groups)
+    layer = DeformConv(4, 4, 3, stride, padding, dilation, groups, deformable_groups)
+    expected = deform_conv_by_hand(x, offset, layer.weight, stride, padding, dilation, groups, deformable_groups)
+    torch.testing.assert_close(layer(x, offset), expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("stride", "padding", "dilation", "groups", "deformable_groups"), GEOMETRIES)
+def test_modulated_deform_conv_is_its_definition(stride, padding, dilation, groups, deformable_groups):
+    from detectron2.layers import ModulatedDeformConv
+
+    x, offset, mask = tensors(stride, padding, dilation, deformable_groups)
+    layer = ModulatedDeformConv(4, 4, 3, stride, padding, dilation, groups, deformable_groups, bias=True)
+    layer.bias.data = torch.arange(4.0)
+    geometry = (stride, padding, dilation, groups, deformable_groups)
+    expected = deform_conv_by_hand(x, offset, layer.weight, *geometry, mask) + layer.bias[:, None, None]
+    torch.testing.assert_close(layer(x, offset, mask), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_without_offsets_it_is_a_convolution():
+    from detectron2.layers import DeformConv
+
+    x, offset, _ = tensors(2, 1, 1, 1)
+    layer = DeformConv(4, 6, 3, stride=2, padding=1, groups=2, norm=torch.nn.BatchNorm2d(6), activation=functional.relu)
+    expected = functional.conv2d(x, layer.weight, None, 2, 1, 1, 2)
+    torch.testing.assert_close(layer(x, 0 * offset), functional.relu(layer.norm(expected)), rtol=1e-4, atol=1e-5)
+
+
+def test_gradients_are_those_of_the_function():
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(1, 2, 4, 4), (1, 2 * 9 * 2, 2, 2), (1, 9 * 2, 2, 2), (2, 1, 3, 3), (2,)]
+    values = [torch.rand(s, generator=generator, dtype=torch.float64) for s in shapes]
+    x, offset, mask, weight, bias = (v.requires_grad_() for v in values)
+    # offsets of 0.2 to 0.8 stay between two pixels, where the interpolation has a derivative
+    offset.data = 0.2 + 0.6 * offset.data
+    assert torch.autograd.gradcheck(deform_conv_layers.modulated_deform_conv, (x, offset, mask, weight, bias))
+    assert torch.autograd.gradcheck(deform_conv_layers.deform_conv, (x, offset, weight))
+
+
+@pytest.mark.parametrize("modulated", [False, True])
+def test_empty_batch_has_the_right_shape_and_zero_gradients(modulated):
+    from detectron2.layers import DeformConv, ModulatedDeformConv
+
+    x, offset, mask = tensors(2, 1, 1, 1, n=0)
+    layer = (ModulatedDeformConv if modulated else DeformConv)(4, 6, 3, stride=2, padding=1)
+    out = layer(x, offset, mask) if modulated else layer(x, offset)
+    assert out.shape == (0, 6, 3, 3)
+    out.sum().backward()
+    assert all(p.grad is not None and not p.grad.any() for p in layer.parameters())
+
+
+def test_parameters_are_named_and_shaped_as_in_checkpoints():
+    from detectron2.layers import DeformConv, ModulatedDeformConv
+
+    shapes = {name: tuple(p.shape) for name, p in ModulatedDeformConv(4, 6, 3, groups=2).named_parameters()}
+    assert shapes == {"weight": (6, 2, 3, 3), "bias": (6,)}
+    assert [name for name, _ in DeformConv(4, 6, (1, 3)).named_parameters()] == ["weight"]
+
+
+def test_impossible_layers_are_refused():
+    from detectron2.layers import DeformConv
+
+    with pytest.raises(ValueError, match="groups"):
+        DeformConv(3, 4, 3, groups=2)
+    with pytest.raises(ValueError, match="no bias"):
+        DeformConv(4, 4, 3, bias=True)
+
+
+HOLDERS = """
+    import detectron2.layers, detectron2.layers.deform_conv, detectron2.modeling.backbone.resnet as resnet
+    places = (detectron2.layers, detectron2.layers.deform_conv, resnet)
+    print(*sorted({p.DeformConv.__module__ for p in places} | {p.ModulatedDeformConv.__module__ for p in places}))
+"""
+APPLY = "\n    from thingstuff.config.compat import apply; apply()\n"
+
+
+@pytest.mark.parametrize("code", [APPLY + HOLDERS, "\n    import detectron2.modeling\n" + APPLY + HOLDERS])
+def test_everyone_sees_the_working_layers_whenever_detectron2_was_imported(code):
+    assert outcome(code) == "thingstuff.config.compat.deform_conv_layers"
+
+
+def test_a_compiled_detectron2_keeps_its_own_layers():
+    fake = """
+        import sys, types
+        sys.modules["detectron2._C"] = types.ModuleType("detectron2._C")
+    """
+    assert (
+        outcome(textwrap.dedent(fake) + textwrap.dedent(APPLY) + textwrap.dedent(HOLDERS))
+        == "detectron2.layers.deform_conv"
+    )
+
+
+# ---- panopticapi -------------------------------------------------------------------------------------------------
+
+
+def test_panoptic_colors_follow_cocos_formula():
+    ids = np.array([[0, 1, 255], [256, 65536 + 512 + 3, 256**3 - 1]])
+    rgb = panopticapi.id2rgb(ids)
+    assert rgb.dtype == np.uint8
+    for place in np.ndindex(ids.shape):
+        red, green, blue = (int(c) for c in rgb[place])
+        assert ids[place] == red + 256 * green + 256**2 * blue
+        assert panopticapi.id2rgb(int(ids[place])) == [red, green, blue]
+        assert panopticapi.rgb2id([red, green, blue]) == ids[place]
+        assert panopticapi.rgb2id(rgb[place]) == ids[place]  # a pixel of an array must not overflow its uint8
+    assert panopticapi.rgb2id(rgb).tolist() == ids.tolist()
+    assert panopticapi.rgb2id(rgb).dtype == np.int32
+    assert panopticapi.rgb2id(np.zeros((0, 4, 3), np.uint8)).shape == (0, 4)
+
+
+def test_panopticapi_is_importable_and_a_real_one_wins(tmp_path):
+    assert (
+        outcome(APPLY + "    from panopticapi.utils import id2rgb, rgb2id; print(rgb2id(id2rgb(1234567)))") == "1234567"
+    )
+    real = tmp_path / "panopticapi"
+    real.mkdir()
+    (real / "__init__.py").write_text("REAL = True\n")
+    code = (
+        f"\n    import sys; sys.path.insert(0, {str(tmp_path)!r})"
+        + APPLY
+        + "    import panopticapi; print(panopticapi.REAL)"
+    )
+    assert outcome(code) == "True"
+
+
+# ---- pkg_resources -----------------------------------------------------------------------------------------------
+
+
+def test_the_model_zoo_works_without_pkg_resources():
+    code = """
+        import sys
+        class Absent:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] == "pkg_resources":
+                    raise ModuleNotFoundError(name)
+        sys.meta_path.insert(0, Absent())
+        import thingstuff.config
+        from detectron2 import model_zoo
+        assert "pkg_resources" not in sys.modules
+        print(model_zoo.get_config_file("COCO-Detection/retinanet_R_50_FPN_1x.yaml"))
+    """
+    assert outcome(code).endswith("retinanet_R_50_FPN_1x.yaml")
+
+
+def test_resources_are_found_as_pkg_resources_finds_them():
+    folder = Path(__import__("detectron2.model_zoo").model_zoo.__path__[0])
+    assert pkg_resources.resource_filename("detectron2.model_zoo", "configs/no.yaml") == str(folder / "configs/no.yaml")
+    assert pkg_resources.resource_exists("detectron2.model_zoo", "configs/Base-RCNN-FPN.yaml")
+    assert pkg_resources.resource_exists("detectron2.model_zoo", "configs")
+    assert not pkg_resources.resource_exists("detectron2.model_zoo", "configs/no.yaml")
+
+
+# ---- warnings ----------------------------------------------------------------------------------------------------
+
+
+def test_training_and_prediction_raise_no_warning():
+    code = """
+        import thingstuff.config
+        from detectron2.data import detection_utils
+        from detectron2.modeling.backbone.swin import WindowAttention
+        from detectron2.projects.panoptic_deeplab.post_processing import group_pixels
+        import detectron2.engine, detectron2.evaluation, detectron2.utils.visualizer, torch.utils.cpp_extension
+        from thingstuff.config.zoo import build_config
+        from thingstuff.modeling.zoo_check import run_small
+        for name in ("COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x", "COCO-PanopticSegmentation/panoptic_fpn_R_50_1x"):
+            run_small(build_config(name + ".yaml"))
+        import numpy as np, torch
+        object = dict(bbox=[0, 0, 9, 9], bbox_mode=0, category_id=0, keypoints=np.ones((17, 3)))
+        detection_utils.annotations_to_instances([object, object], (10, 10))
+        WindowAttention(12, window_size=(2, 3), num_heads=1)
+        ids = group_pixels(torch.tensor([[1.0, 1.0], [6.0, 6.0]]), torch.zeros(2, 8, 8))
+        print(ids[0, 0, 0].item(), ids[0, 7, 7].item())
+    """
+    # DeprecationWarning is not shown to users: Python hides it outside of __main__
+    answer = run_python(code, "-W", "error", "-W", "ignore::DeprecationWarning")
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.split() == ["1", "2"]
+    assert answer.stderr == ""
+
+
+def test_mixed_precision_uses_the_new_names():
+    code = """
+        import thingstuff.config, torch
+        from unittest import mock
+        from detectron2.engine.train_loop import AMPTrainer
+        with mock.patch("torch.cuda.is_available", return_value=True):
+            model = torch.nn.Linear(2, 1)
+            model.forward = lambda data: {"loss": torch.nn.functional.linear(data, model.weight).sum()}
+            optimizer = torch.optim.SGD(model.parameters(), 1.0)
+            with mock.patch("torch.amp.GradScaler") as made:
+                trainer = AMPTrainer(model, [torch.ones(1, 2)], optimizer)
+            made.assert_called_once_with("cuda")
+            trainer.grad_scaler = torch.amp.GradScaler("cpu")
+            trainer._write_metrics = lambda *args, **kwargs: None
+            before = model.weight.detach().clone()
+            with mock.patch("torch.amp.autocast", wraps=lambda *a, **k: torch.autocast("cpu", enabled=False)) as cast:
+                trainer.run_step()
+            cast.assert_called_once_with("cuda", dtype=torch.float16)
+            print((before - model.weight).tolist())
+    """
+    assert outcome(code, "-W", "error::FutureWarning") == "[[1.0, 1.0]]"
+
+
+def test_grids_are_those_of_the_default_indexing():
+    from thingstuff.config.compat.meshgrid import meshgrid_ij
+
+    rows, columns = torch.arange(2), torch.arange(3)
+    for grid in (meshgrid_ij(rows, columns), meshgrid_ij([rows, columns])):
+        assert grid[0].tolist() == [[0, 0, 0], [1, 1, 1]]
+        assert grid[1].tolist() == [[0, 1, 2], [0, 1, 2]]
+
+
+def test_a_users_own_torchscript_still_warns():
+    code = """
+        import warnings, thingstuff.config, detectron2.modeling, torch
+        def double(x: torch.Tensor): return 2 * x
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warnings.warn("`torch.jit.script` is deprecated. Please switch", FutureWarning)
+        print(len(caught))
+    """
+    assert outcome(code) == "1"
+
+
+def test_data_loader_benchmark_prints_its_percentiles(caplog):
+    from detectron2.data.benchmark import DataLoaderBenchmark
+
+    with caplog.at_level("INFO", logger="detectron2.data.benchmark"):
+        DataLoaderBenchmark._log_time(None, "loading", 0.5, [0.25, 0.5, 1.0])
+    assert "avg=2.0 it/s, p1=0.25s" in caplog.text
+
+
+# ---- the tools ---------------------------------------------------------------------------------------------------
+
+
+def test_applying_twice_changes_nothing():
+    import detectron2.layers
+    from detectron2.modeling import anchor_generator
+
+    layer, code = detectron2.layers.DeformConv, anchor_generator._create_grid_offsets.__code__
+    compat.apply()
+    for matter in compat.MATTERS:
+        matter.apply()
+    assert detectron2.layers.DeformConv is layer
+    assert anchor_generator._create_grid_offsets.__code__.co_code == code.co_code
+
+
+def test_applying_does_not_import_detectron2_or_torch():
+    package = "import sys, types; m = types.ModuleType('thingstuff.config'); m.__path__ = ['thingstuff/config']"
+    code = package + "; sys.modules['thingstuff.config'] = m; from thingstuff.config.compat import apply; apply()"
+    assert outcome(code + "; print('torch' in sys.modules, 'detectron2' in sys.modules)") == "False False"
+
+
+class Base:
+    def name(self):
+        return "base"
+
+
+class Child(Base):
+    def name(self, ending="!"):
+        # a comment, so that lines are counted
+        return super().name() + ending + " old words"
+
+
+def test_respelling_keeps_defaults_super_and_line_numbers():
+    method = Child.name
+    line = method.__code__.co_firstlineno
+    assert respell(Child.name, {"old words": "new words"})
+    assert Child.name is method
+    assert Child().name() == "base! new words"
+    assert method.__code__.co_firstlineno == line
+    assert method.__code__.co_filename == __file__
+
+
+def test_respelling_leaves_other_versions_alone():
+    code = Base.name.__code__
+    assert not respell(Base.name, {"base": "other", "absent": "anything"})
+    assert Base.name.__code__ is code

@@ -1,0 +1,1 @@
+"""What `tools/benchmark.py` measures: one measurement a file, each against the program that it replaces."""

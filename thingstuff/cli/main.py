@@ -1,0 +1,43 @@
+"""`thingstuff COMMAND ...`: every script of tools/ as a subcommand, so that an installed wheel has them all."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from thingstuff import __version__
+
+COMMANDS = {
+    "train_net": "train a model from a config, or evaluate one",
+    "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
+    "dataset": "write the embedded data set",
+    "benchmark": "measure speed against the reference programs",
+    "zoo": "list, build and try the configs of Detectron2's model zoo",
+    "doctor": "check the installation and say what mends it",
+    "install_detectron2": "install a Detectron2 that works on today's PyTorch",
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_help())
+        return 0 if arguments else 2
+    if arguments[0] == "--version":
+        print(f"thingstuff {__version__}")
+        return 0
+    name = arguments[0].replace("-", "_")
+    if name not in COMMANDS:
+        print(f"thingstuff: error: no command {arguments[0]}: choose {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    return importlib.import_module(f"thingstuff.cli.{name}").main(arguments[1:])
+
+
+def _help() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:{width}}  {what}" for name, what in COMMANDS.items()]
+    return "\n".join(["usage: thingstuff COMMAND [--help] ...", "", *lines])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""Evaluate a model on the test sets of its config: which metrics a data set gets, and the loop with its progress."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog, build_detection_test_loader
+from detectron2.evaluation import COCOEvaluator, DatasetEvaluators, inference_on_dataset
+from torch import nn
+
+from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
+from thingstuff.engine.progress import Progress
+from thingstuff.errors import SetupError
+
+Results = dict[str, dict[str, float]]
+
+
+def evaluate(cfg: CfgNode, model: nn.Module) -> dict[str, Results]:
+    """Data set name -> task ("bbox", "segm", "keypoints", "sem_seg") -> metric -> percent.
+
+    On other processes than the main one the inner dictionaries are empty.
+    """
+    return {name: evaluate_dataset(cfg, model, name) for name in cfg.DATASETS.TEST}
+
+
+def evaluate_dataset(cfg: CfgNode, model: nn.Module, name: str) -> Results:
+    loader = _WithProgress(build_detection_test_loader(cfg, name), f"evaluating on {name}")
+    return inference_on_dataset(model, loader, build_evaluator(cfg, name)) or {}
+
+
+class _WithProgress:
+    """A data loader that reports how far it has been read."""
+
+    def __init__(self, loader: Any, title: str) -> None:
+        self._loader = loader
+        self._title = title
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def __iter__(self) -> Iterator[Any]:
+        with Progress(len(self._loader), self._title) as progress:
+            for batch in self._loader:
+                yield batch
+                progress.step()
+
+
+def build_evaluator(cfg: CfgNode, name: str) -> DatasetEvaluators:
+    """The evaluators of a registered data set, by its `evaluator_type` or, without one, by the truth it has."""
+    metadata = MetadataCatalog.get(name)
+    folder = Path(cfg.OUTPUT_DIR) / "inference"
+    kind = metadata.get("evaluator_type")
+    if kind in _FOREIGN:
+        return DatasetEvaluators([_foreign(kind, name, folder)])
+    evaluators: list[Any] = []
+    if kind != "sem_seg" and metadata.get("thing_classes"):
+        evaluators.append(_instance_evaluator(cfg, name, folder))
+    if kind != "coco" and metadata.get("stuff_classes"):
+        evaluators.append(SemanticEvaluator(name))
+    if not evaluators:
+        raise SetupError(f"data set {name} has neither thing_classes nor stuff_classes in its metadata: set them")
+    return DatasetEvaluators(evaluators)
+
+
+def _instance_evaluator(cfg: CfgNode, name: str, folder: Path) -> Any:
+    if cfg.TEST.KEYPOINT_OKS_SIGMAS:  # another measure than COCO's own, which only pycocotools can be given
+        folder.mkdir(parents=True, exist_ok=True)
+        return COCOEvaluator(name, output_dir=str(folder), kpt_oks_sigmas=cfg.TEST.KEYPOINT_OKS_SIGMAS)
+    return CocoEvaluator(name, folder)
+
+
+_FOREIGN = {  # evaluator_type -> Detectron2's evaluator and the package that it needs
+    "cityscapes_instance": ("CityscapesInstanceEvaluator", "cityscapesscripts"),
+    "cityscapes_sem_seg": ("CityscapesSemSegEvaluator", "cityscapesscripts"),
+    "lvis": ("LVISEvaluator", "lvis"),
+    "pascal_voc": ("PascalVOCDetectionEvaluator", None),
+}
+
+
+def _foreign(kind: str, name: str, folder: Path) -> Any:
+    import detectron2.evaluation as detectron2_evaluation
+
+    evaluator, package = _FOREIGN[kind]
+    try:
+        if package:
+            __import__(package)
+    except ImportError as error:
+        raise SetupError(f"evaluating on {name} needs {package}: pip install {package}") from error
+    build = getattr(detectron2_evaluation, evaluator)
+    return build(name, output_dir=str(folder)) if kind == "lvis" else build(name)

@@ -1,0 +1,73 @@
+"""How far a long job is: a bar with the time left on a terminal, now and then a plain line in a log."""
+
+from __future__ import annotations
+
+import datetime
+import logging
+import sys
+import time
+from types import TracebackType
+from typing import Any
+
+from detectron2.engine import HookBase
+from detectron2.utils import comm
+from tqdm import tqdm
+
+_LINE_EVERY_S = 20.0
+
+logger = logging.getLogger(__name__)
+
+
+class Progress:
+    """Counts steps of a job with a known length. Only the main process speaks."""
+
+    def __init__(self, total: int, title: str, done: int = 0) -> None:
+        self._total, self._title, self._done, self._first = total, title, done, done
+        self._start = self._last_line = time.monotonic()
+        silent = not (comm.is_main_process() and sys.stderr.isatty())
+        self._bar = tqdm(total=total, initial=done, desc=title, file=sys.stderr, disable=silent, leave=False)
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bar.close()
+        if kind is None:
+            took = datetime.timedelta(seconds=round(time.monotonic() - self._start))
+            logger.info("%s: %d of %d in %s", self._title, self._done, self._total, took)
+
+    def step(self, **shown: str) -> None:
+        """One step is done; `shown` stands behind the bar or in the line."""
+        self._done += 1
+        self._bar.set_postfix(shown, refresh=False)
+        self._bar.update()
+        if self._bar.disable and time.monotonic() - self._last_line >= _LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            logger.info("%s", self._line(shown))
+
+    def _line(self, shown: dict[str, Any]) -> str:
+        per_step = (time.monotonic() - self._start) / max(1, self._done - self._first)
+        left = datetime.timedelta(seconds=round(per_step * (self._total - self._done)))
+        facts = "".join(f", {name} {value}" for name, value in shown.items())
+        return f"{self._title}: {self._done} of {self._total}{facts}, {per_step:.2f} s each, {left} left"
+
+
+class TrainingProgress(HookBase):
+    """Reports every training step with the smoothed loss and the learning rate."""
+
+    def before_train(self) -> None:
+        trainer = self.trainer
+        self._progress = Progress(trainer.max_iter, "training", trainer.start_iter)
+
+    def after_step(self) -> None:
+        storage = self.trainer.storage
+        shown = {}
+        if "total_loss" in storage.histories():
+            shown["loss"] = f"{storage.history('total_loss').median(20):.3f}"
+        if "lr" in storage.histories():
+            shown["lr"] = f"{storage.history('lr').latest():.2g}"
+        self._progress.step(**shown)
+        if self.trainer.iter + 1 >= self.trainer.max_iter:
+            self._progress.__exit__(None, None, None)  # before evaluation, which has a bar of its own

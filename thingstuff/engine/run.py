@@ -1,0 +1,150 @@
+"""A training or an evaluation from config to files: everything is checked first, then the output folder is touched."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.modeling import build_model
+from detectron2.utils import comm
+from detectron2.utils.collect_env import collect_env_info
+from detectron2.utils.env import seed_all_rng
+
+from thingstuff.data.catalog import require_datasets
+from thingstuff.engine.checkpoint import Checkpointer
+from thingstuff.engine.evaluate import evaluate
+from thingstuff.engine.run_log import start_console, start_log
+from thingstuff.engine.trainer import Trainer
+from thingstuff.errors import ConfigError, SetupError
+from thingstuff.files import whole_file, write_json
+
+RESULTS_FILE = "results.json"
+WEIGHTS_FILE = "model_final.pth"
+_RUN_FILES = ("metrics.json", RESULTS_FILE, WEIGHTS_FILE, "last_checkpoint")
+
+logger = logging.getLogger(__name__)
+
+
+def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
+    """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model."""
+    start_console()
+    require_datasets([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
+    _require_training_set(cfg)
+    _seed(cfg)
+    trainer = Trainer(cfg)
+    trainer.resume_or_load(resume=resume)
+    open_output(Path(cfg.OUTPUT_DIR), keep=resume)
+    _write_config(cfg)
+    logger.info("%s", _what_is_trained(cfg, trainer))
+    start = time.perf_counter()
+    results = trainer.train()
+    weights = str(Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE)
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, time.perf_counter() - start, weights)
+    return trainer.model
+
+
+def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
+    """Evaluate `MODEL.WEIGHTS` (with `resume`, the last checkpoint of `OUTPUT_DIR`) and write `inference/results.json`.
+
+    The `results.json` of the training that may lie in the same folder stays.
+    """
+    start_console()
+    require_datasets(cfg.DATASETS.TEST)
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty: there is nothing to evaluate on")
+    model = build_model(cfg)
+    checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, whole_model=True)
+    checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
+    open_output(Path(cfg.OUTPUT_DIR), keep=True)
+    results = evaluate(cfg, model)
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, None, cfg.MODEL.WEIGHTS)
+    return model
+
+
+def _require_training_set(cfg: CfgNode) -> None:
+    if not cfg.DATASETS.TRAIN:
+        raise ConfigError("DATASETS.TRAIN is empty: there is nothing to train on")
+
+
+def _seed(cfg: CfgNode) -> None:
+    """As Detectron2 does: a seed below 0 means a new one every time; every process has its own."""
+    seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+
+
+def _what_is_trained(cfg: CfgNode, trainer: Trainer) -> str:
+    parameters = sum(p.numel() for p in trainer.model.parameters()) / 1e6
+    sets = ", ".join(cfg.DATASETS.TRAIN)
+    steps = f"steps {trainer.start_iter} to {trainer.max_iter}" if trainer.start_iter else f"{trainer.max_iter} steps"
+    return (
+        f"training {cfg.MODEL.META_ARCHITECTURE} ({parameters:.1f} million parameters) on {sets}: "
+        f"{steps} of {cfg.SOLVER.IMS_PER_BATCH} images, on {cfg.MODEL.DEVICE}"
+    )
+
+
+# ---- the output folder -------------------------------------------------------------------------------------------
+
+
+def open_output(folder: Path, keep: bool) -> None:
+    """Make the folder, move an earlier run out of the way unless `keep`, and begin the log."""
+    if comm.is_main_process():
+        _make_writable(folder)
+        if not keep:
+            _set_earlier_run_aside(folder)
+    comm.synchronize()
+    start_log(folder)
+    logging.getLogger("detectron2").info("Environment info:\n%s", collect_env_info())
+
+
+def _write_config(cfg: CfgNode) -> None:
+    if comm.is_main_process():
+        with whole_file(Path(cfg.OUTPUT_DIR) / "config.yaml") as file:
+            file.write(cfg.dump().encode())
+
+
+def _make_writable(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writing"
+        probe.write_bytes(b"x")
+        probe.unlink()
+    except OSError as error:
+        raise SetupError(f"cannot write to OUTPUT_DIR {folder} ({error.strerror}): choose another") from error
+
+
+def _set_earlier_run_aside(folder: Path) -> None:
+    """A new run replaces none: the earlier one moves to `FOLDER.earlier`, in place of one that lay there before."""
+    if not any((folder / name).exists() for name in _RUN_FILES):
+        return
+    aside = folder.with_name(f"{folder.name}.earlier")
+    if aside.exists():
+        shutil.rmtree(aside)
+    folder.rename(aside)
+    folder.mkdir()
+    logger.info("the run that lay in %s is now in %s", folder, aside)
+
+
+def results_path(output_dir: str | Path, eval_only: bool) -> Path:
+    """Where a training, or an evaluation alone, writes its results."""
+    return Path(output_dir) / ("inference" if eval_only else "") / RESULTS_FILE
+
+
+def _write_results(
+    cfg: CfgNode, path: Path, results: dict[str, Any], train_seconds: float | None, weights: str
+) -> None:
+    if not comm.is_main_process():
+        return
+    summary = {
+        "results": results,
+        "weights": weights,
+        "train_seconds": train_seconds,
+        "iterations": cfg.SOLVER.MAX_ITER if train_seconds is not None else None,
+        "seed": cfg.SEED,
+        "device": cfg.MODEL.DEVICE,
+    }
+    write_json(path, summary)

@@ -1,0 +1,52 @@
+"""Optimisers and schedules by config: Detectron2's, and those that suit small sets and training from scratch."""
+
+from __future__ import annotations
+
+import torch
+from detectron2.config import CfgNode
+from detectron2.solver import LRMultiplier
+from detectron2.solver import build_lr_scheduler as detectron2_scheduler
+from detectron2.solver import build_optimizer as detectron2_optimizer
+from detectron2.solver.build import get_default_optimizer_params, maybe_add_gradient_clipping
+from fvcore.common.param_scheduler import CompositeParamScheduler, CosineParamScheduler
+
+from thingstuff.errors import ConfigError
+
+_OPTIMIZERS = ("SGD", "ADAMW")
+_SCHEDULES = ("OneCycleLR", "WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR")
+
+
+def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
+    """SGD exactly as Detectron2 builds it, or AdamW with the same parameter groups and clipping."""
+    solver = cfg.SOLVER
+    if solver.OPTIMIZER == "SGD":
+        return detectron2_optimizer(cfg, model)
+    if solver.OPTIMIZER != "ADAMW":
+        raise ConfigError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER}, expected one of {', '.join(_OPTIMIZERS)}")
+    groups = get_default_optimizer_params(
+        model,
+        base_lr=solver.BASE_LR,
+        weight_decay_norm=solver.WEIGHT_DECAY_NORM,
+        bias_lr_factor=solver.BIAS_LR_FACTOR,
+        weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+    )
+    build = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
+    return build(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
+
+
+def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    """Detectron2's schedules by their names, and `OneCycleLR`: a cosine up to BASE_LR, then one down to BASE_LR_END."""
+    solver = cfg.SOLVER
+    if solver.LR_SCHEDULER_NAME not in _SCHEDULES:
+        raise ConfigError(
+            f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME}, expected one of {', '.join(_SCHEDULES)}"
+        )
+    if solver.LR_SCHEDULER_NAME != "OneCycleLR":
+        return detectron2_scheduler(cfg, optimizer)
+    if not 0 < solver.ONE_CYCLE_RISE < 1:
+        raise ConfigError(f"SOLVER.ONE_CYCLE_RISE is {solver.ONE_CYCLE_RISE}, expected a share between 0 and 1")
+    rise = CosineParamScheduler(1 / solver.ONE_CYCLE_START_DIVISOR, 1.0)
+    fall = CosineParamScheduler(1.0, solver.BASE_LR_END / solver.BASE_LR)
+    shares = [solver.ONE_CYCLE_RISE, 1 - solver.ONE_CYCLE_RISE]
+    cycle = CompositeParamScheduler([rise, fall], shares, ["rescaled", "rescaled"])
+    return LRMultiplier(optimizer, cycle, solver.MAX_ITER)

@@ -1,0 +1,3 @@
+"""Models."""
+
+import thingstuff.config  # noqa: F401  mends Detectron2 before it is imported

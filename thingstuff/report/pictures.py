@@ -1,0 +1,96 @@
+"""A grid of what a model sees: each image beside its truth and the model's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import torch
+from detectron2.config import CfgNode
+from detectron2.data import DatasetCatalog
+from detectron2.structures import BoxMode
+
+from thingstuff.data.images import read_image_bgr
+from thingstuff.engine.predictor import Prediction, Predictor
+from thingstuff.report.grid import picture_grid, write_picture
+from thingstuff.report.overlay import draw_overlay
+from thingstuff.report.views import Layers
+from thingstuff.structures import VOID, Categories, Detections, MaskCrops
+
+_SHOWN_FROM_SCORE = 0.5
+
+
+def write_pictures(cfg: CfgNode, model: torch.nn.Module, path: Path) -> None:
+    """Write a grid of `TEST.PICTURES` images of the first test set, evenly picked."""
+    if cfg.TEST.PICTURES < 1 or not cfg.DATASETS.TEST:
+        return
+    records = _evenly(DatasetCatalog.get(cfg.DATASETS.TEST[0]), cfg.TEST.PICTURES)
+    predictor = Predictor(cfg, model)
+    rows = [_row(record, predictor) for record in records]
+    views = list(dict.fromkeys(title for row in rows for title in row))
+    grid = picture_grid([[row.get(title) for title in views] for row in rows], views)
+    write_picture(path, grid)
+
+
+def _evenly(records: Sequence[Any], count: int) -> list[Any]:
+    picks = np.linspace(0, len(records) - 1, min(count, len(records))).round().astype(int)
+    return [records[i] for i in picks]
+
+
+def _row(record: Mapping[str, Any], predictor: Predictor) -> dict[str, np.ndarray]:
+    """Title -> picture, for the views that the model can answer."""
+    image = read_image_bgr(record["file_name"])
+    found = predictor(image)
+    shown = None if found.detections is None else found.detections.above(_SHOWN_FROM_SCORE)
+    truth = _truth(record, predictor.categories, found)
+    pictures = {"image": image}
+    for view in _views(found):
+        name = {"box": "boxes", "semantic": "semantic", "instance": "instances"}[view]
+        layers = Layers(image, predictor.categories, truth.detections, truth.stuff_map)
+        if truth.detections is not None or truth.stuff_map is not None:
+            pictures[f"true {name}"] = draw_overlay(layers, view)
+        layers = Layers(image, predictor.categories, shown, found.stuff_map)
+        pictures[f"predicted {name}"] = draw_overlay(layers, view)
+    return pictures
+
+
+def _views(found: Prediction) -> list[str]:
+    instance = [] if found.detections is None else ["instance" if found.detections.masks is not None else "box"]
+    return instance + ([] if found.stuff_map is None else ["semantic"])
+
+
+def _truth(record: Mapping[str, Any], categories: Categories, found: Prediction) -> Prediction:
+    """What the annotations say, as far as the model answers it."""
+    detections = stuff_map = None
+    if found.detections is not None and "annotations" in record:
+        detections = true_detections(record, categories)
+    if found.stuff_map is not None and record.get("sem_seg_file_name"):
+        stuff_map = true_stuff_map(record["sem_seg_file_name"], categories)
+    return Prediction(detections, stuff_map)
+
+
+def true_detections(record: Mapping[str, Any], categories: Categories) -> Detections:
+    """The instances of a Detectron2 record, crowds left out, with the score 1."""
+    notes = [note for note in record["annotations"] if not note.get("iscrowd")]
+    boxes = [BoxMode.convert(note["bbox"], note["bbox_mode"], BoxMode.XYXY_ABS) for note in notes]
+    height, width = record["height"], record["width"]
+    masked = all("segmentation" in note for note in notes)
+    masks = MaskCrops.from_coco([note["segmentation"] for note in notes], height, width) if masked else None
+    return Detections(
+        masks,
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.ones(len(notes), np.float32),
+        categories.thing_ids(np.array([note["category_id"] for note in notes], np.int64)),
+        height,
+        width,
+    )
+
+
+def true_stuff_map(file: str, categories: Categories) -> np.ndarray:
+    """A label PNG in Panoptic FPN's convention (0 = things, 255 = void) as a stuff map."""
+    labels = cv2.imread(file, cv2.IMREAD_UNCHANGED)
+    unknown = labels > len(categories.stuff)
+    return np.where(unknown, VOID, labels).astype(np.uint16)

@@ -1,0 +1,66 @@
+"""Stuff maps: H x W uint16, what every pixel is when it is no thing; 0 = not stuff, 65535 = void.
+
+Label i + 1 is the i-th stuff category in `Categories` order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from thingstuff.errors import DataError
+from thingstuff.structures.arrays import as_integers, expect_array, refuse_duplicates
+from thingstuff.structures.runs import positions_of, run_starts
+
+if TYPE_CHECKING:
+    from thingstuff.structures.categories import Categories
+
+NOT_STUFF = 0  # a thing may be here
+VOID = 65535  # nobody knows; COCO writes 0 for it, which collides with a category 0
+
+
+def check_stuff_map(
+    stuff_map: NDArray[np.uint16], categories: Categories, height: int | None = None, width: int | None = None
+) -> None:
+    """Refuse what is no H x W uint16 stuff map of these categories (and of this size, where one is given)."""
+    expect_array("stuff map", stuff_map, np.uint16, (height, width))
+    flat = stuff_map.reshape(-1)
+    used = np.unique(flat[run_starts(flat)])
+    wrong = used[(used > len(categories.stuff)) & (used != VOID)]
+    if wrong.size:
+        raise DataError(
+            f"stuff map: expected 0 to {len(categories.stuff)} ({len(categories.stuff)} stuff categories) "
+            f"or {VOID} (void), got {wrong[0]}"
+        )
+
+
+def stuff_map_from_labels(
+    labels: NDArray[Any],
+    label_ids: Sequence[int | None],
+    categories: Categories,
+    void_labels: Iterable[int] = (255,),
+) -> NDArray[np.uint16]:
+    """A semantic model's H x W integer labels -> stuff map, when the model may know thing classes too.
+
+    `label_ids[label]` is the data set id that a label stands for; things become NOT_STUFF, and so does None, the
+    "things" label of Panoptic FPN. A label that is neither listed nor void is refused.
+    """
+    void = sorted(set(void_labels))
+    known = [*range(len(label_ids)), *void]
+    refuse_duplicates(known, "the label {} is listed and cannot mean void as well: give other void_labels")
+    positions = positions_of(as_integers("semantic labels", labels), np.array(known, np.int64))
+    if np.any(positions < 0):
+        label = labels[positions < 0][0]
+        raise DataError(f"semantic labels: expected 0 to {len(label_ids) - 1} or void {void}, got {label}")
+    table = np.append(_label_table(label_ids, categories), np.full(len(void), VOID, np.uint16))
+    return table[positions]
+
+
+def _label_table(label_ids: Sequence[int | None], categories: Categories) -> NDArray[np.uint16]:
+    table = np.full(len(label_ids), NOT_STUFF, np.uint16)
+    named = [label for label, category_id in enumerate(label_ids) if category_id is not None]
+    table[named] = categories.stuff_map(np.array([label_ids[label] for label in named], np.int64))
+    return table
