@@ -56,6 +56,7 @@ def test_other_limits(detectron2_evaluation, iou_type):
     assert list(found) == pytest.approx(np.where(expected == -1, np.nan, expected), abs=1e-12, nan_ok=True)
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 def test_semantic_scores(detectron2_evaluation):
     rng = np.random.default_rng(0)
     truths = [rng.choice([0, 1, 2, VOID], (13, 17)) for _ in range(3)]

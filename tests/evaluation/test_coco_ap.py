@@ -123,6 +123,18 @@ def test_nothing_to_find_is_undefined(backend):
 
 
 @backends
+@iou_types
+def test_no_image_and_no_category_are_undefined(backend, iou_type):
+    truth, results = random_scene(3, iou_type)
+    none = {"images": [], "categories": [], "annotations": []}
+    for found in (
+        evaluate_coco(truth, results, iou_type, backend, image_ids=[]),
+        evaluate_coco(none, [], iou_type, backend),
+    ):
+        assert set(found.undefined) == {*NAMES[iou_type], *(f"AP-{name}" for name in found.per_category)}
+
+
+@backends
 def test_only_crowds_are_nothing_to_find(backend):
     found = evaluate_coco(one_image([[0, 0, 90, 90]], iscrowd=1), detections(([0, 0, 9, 9], 0.9)), "bbox", backend)
     assert found.undefined["AP-a"] == "no 'a' in the ground truth (crowds do not count)"

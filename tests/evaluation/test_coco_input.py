@@ -84,7 +84,7 @@ def test_bad_annotation(iou_type, fields, message):
 @pytest.mark.parametrize("key", ["images", "categories", "annotations"])
 def test_repeated_ids(key):
     whole = truth()
-    with pytest.raises(DataError, match="two records share the .* id"):
+    with pytest.raises(DataError, match=r"two records share the \w+ id"):
         read_coco_input({**whole, key: whole[key] * 2}, [], "bbox")
 
 

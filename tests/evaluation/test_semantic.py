@@ -72,9 +72,10 @@ def test_nothing_labelled_is_undefined(pairs):
     assert set(result.undefined) == set(result.percent())
 
 
-def test_ignore_label_may_be_a_class_index_or_negative():
-    below = SemanticCounts.empty(NAMES, -1).add(np.array([[0, 1]]), np.array([[0, -1]]))
-    assert below.scores().numbers["pACC"] == 1
+@pytest.mark.parametrize("ignored", [-1, 0, 65535])
+def test_ignore_label_may_be_any_number(ignored):
+    counts = SemanticCounts.empty(NAMES, ignored).add(np.array([[1, 2, 1]]), np.array([[1, 1, ignored]]))
+    assert counts.scores().numbers["pACC"] == 1 / 2
 
 
 def test_keys_are_in_the_order_of_detectron2():

@@ -12,7 +12,8 @@ from thingstuff.benchmark.measure import Row, measure
 from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
-from thingstuff.report.table import text_table, write_json
+from thingstuff.files import write_json
+from thingstuff.report.table import text_table
 
 HEADERS = ("case", "reference", "ours ms", "reference ms", "ratio", "equal")
 EXIT_UNEQUAL = 1

@@ -25,11 +25,11 @@ _THINGS_MOST = 7
 _CROWD_CHANCE = 0.215  # of a scene
 _LEAST_VISIBLE = 0.30  # of a thing's own area; what is hidden further would be guesswork even for a person
 _LEAST_VISIBLE_PX = 60
-_CAMOUFLAGE_CHANCE = 0.12
-_HUE_SPREAD = 0.07  # deviation, of the full circle; the classes' own hues lie 1/6 apart
-_TURN_MOST = 0.6  # radians either way from upright
+_CAMOUFLAGE_CHANCE = 0.06
+_HUE_SPREAD = 0.05  # deviation, of the full circle; the classes' own hues lie 1/6 apart
+_TURN_MOST = 0.4  # radians either way from upright
 _TRIES = 30
-_STUFF_COLORS_BGR = {"sky": (205, 165, 120), "grass": (60, 130, 80), "water": (150, 105, 50), "sand": (120, 175, 200)}
+_STUFF_COLORS_BGR = {"sky": (200, 180, 160), "grass": (85, 120, 95), "water": (130, 105, 80), "sand": (145, 170, 185)}
 _STUFF_GRAIN = {
     "sky": (3, 5, 14),
     "grass": (60, 40, 34),
@@ -110,7 +110,7 @@ def _paint_stuff(rng: np.random.Generator, stuff: np.ndarray) -> np.ndarray:
     image = np.zeros((SIDE_PX, SIDE_PX, 3), np.float32)
     for name in STUFF_NAMES:
         cells_y, cells_x, depth = _STUFF_GRAIN[name]
-        color = np.array(_STUFF_COLORS_BGR[name], np.float32) + rng.normal(0, 18, 3).astype(np.float32)
+        color = np.array(_STUFF_COLORS_BGR[name], np.float32) + rng.normal(0, 12, 3).astype(np.float32)
         texture = depth * _noise(rng, cells_y, cells_x) + 10 * _noise(rng, 3, 3)
         where = stuff == _stuff_value(name)
         image[where] = (color + texture[..., None])[where]
@@ -186,7 +186,7 @@ def _paint_thing(rng: np.random.Generator, image: np.ndarray, name: str, mask: n
 def _draw_color(rng: np.random.Generator, name: str) -> np.ndarray:
     """BGR, 0 to 255: a hue about the one of the class, more or less pale and bright."""
     hue = (THING_NAMES.index(name) / len(THING_NAMES) + rng.normal(0, _HUE_SPREAD)) % 1
-    red, green, blue = colorsys.hsv_to_rgb(hue, rng.uniform(0.35, 0.9), rng.uniform(0.4, 1.0))
+    red, green, blue = colorsys.hsv_to_rgb(hue, rng.uniform(0.45, 0.9), rng.uniform(0.45, 1.0))
     return 255 * np.array([blue, green, red])
 
 

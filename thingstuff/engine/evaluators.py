@@ -11,8 +11,8 @@ import numpy as np
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets.coco import convert_to_coco_dict
 from detectron2.evaluation import DatasetEvaluator
-from detectron2.evaluation.sem_seg_evaluation import load_image_into_numpy_array
 from detectron2.utils import comm
+from PIL import Image
 
 from thingstuff.engine.outputs import to_coco_results
 from thingstuff.errors import DataError
@@ -93,7 +93,7 @@ class SemanticEvaluator(DatasetEvaluator):
         file = self._truth_files.get(image_file)
         if not file:
             raise DataError(f"data set {self._dataset_name} has no semantic truth (sem_seg_file_name) for {image_file}")
-        return load_image_into_numpy_array(file, dtype=int)
+        return np.asarray(Image.open(file)).astype(int)
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """The metrics on the main process, an empty dictionary on the others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from pathlib import Path
+from typing import TextIO
 
 from detectron2.utils import comm
 
@@ -17,10 +18,22 @@ def start_console() -> None:
     ours = logging.getLogger("thingstuff")
     if ours.handlers or not comm.is_main_process():
         return
-    _attach(ours, logging.StreamHandler(sys.stdout), logging.Formatter("%(message)s"), logging.INFO)
+    _attach(ours, _Console("stdout"), logging.Formatter("%(message)s"), logging.INFO)
     for name in _SOURCES:
         plain = logging.Formatter("%(levelname)s: %(message)s")
-        _attach(logging.getLogger(name), logging.StreamHandler(sys.stderr), plain, logging.WARNING)
+        _attach(logging.getLogger(name), _Console("stderr"), plain, logging.WARNING)
+
+
+class _Console(logging.StreamHandler):
+    """Writes to what `sys.stdout` or `sys.stderr` is at that moment, since callers may redirect it."""
+
+    def __init__(self, name: str) -> None:
+        self._stream_name = name
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return getattr(sys, self._stream_name)
 
 
 def start_log(output_dir: Path) -> None:

@@ -38,11 +38,11 @@ def run_pycocotools(data: CocoInput, max_dets: list[int]) -> tuple[FloatArray, F
     from pycocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):
-        truth, found = COCO(), COCO()
-        truth.dataset = data.ground_truth
+        truth, nothing = COCO(), COCO()
+        truth.dataset, nothing.dataset = data.ground_truth, {"annotations": []}
         truth.createIndex()
-        if data.results:  # loadRes fails on an empty list, which an untrained model may well give
-            found = truth.loadRes(data.results)
+        # loadRes fails on an empty list, which an untrained model may well give
+        found = truth.loadRes(data.results) if data.results else nothing
         evaluation = COCOeval(truth, found, data.iou_type)
         evaluation.params.maxDets = max_dets
         evaluation.evaluate()

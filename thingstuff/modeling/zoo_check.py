@@ -8,6 +8,8 @@ reaches the weights, and that the optimizer moves them.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,10 +54,11 @@ def run_small(cfg: CfgNode, device: str = "cpu", seed: int = 0) -> ZooRun:
     started = time.perf_counter()
     torch.manual_seed(seed)
     cfg = shrink(cfg, device)
-    model = build_model(cfg)
     inputs = synthetic_inputs(cfg, seed)
-    losses = train_step(model, cfg, inputs)
-    outputs = predict(model, inputs)
+    with _one_thread():
+        model = build_model(cfg)
+        losses = train_step(model, cfg, inputs)
+        outputs = predict(model, inputs)
     _refuse_missing_outputs(cfg, outputs)
     return ZooRun(losses, outputs, time.perf_counter() - started)
 
@@ -75,6 +78,17 @@ def shrink(cfg: CfgNode, device: str) -> CfgNode:
     cfg.MODEL.PANOPTIC_FPN.COMBINE.INSTANCES_CONFIDENCE_THRESH = 0.0
     cfg.MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT = 1
     return cfg
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Compute in one thread: on an image this small several only wait for each other, far longer on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 # ---- inputs ------------------------------------------------------------------------------------------------------

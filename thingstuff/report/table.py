@@ -1,12 +1,9 @@
-"""Tables for a terminal and results for a file: numbers on the right, `-` or null for what is undefined."""
+"""Tables for a terminal: numbers on the right, `-` for what is undefined."""
 
 from __future__ import annotations
 
-import json
 import math
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -37,23 +34,6 @@ def text_table(
     return "\n".join([table, *footnotes])
 
 
-def write_json(path: str | os.PathLike[str], data: Any) -> None:
-    """Write `data` to `path` whole or not at all; NaN and infinity, which JSON lacks, become null."""
-    target = Path(path)
-    text = json.dumps(_plain(data), indent=1, allow_nan=False) + "\n"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # in the same folder, since a rename is atomic only within one file system
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def _refuse_ragged(rows: Sequence[Sequence[Any]], headers: Sequence[str], align: str | None) -> None:
     for number, row in enumerate(rows):
         if len(row) != len(headers):
@@ -80,14 +60,3 @@ def _cell(value: Any, digits: int) -> str:
     if isinstance(value, bool | np.bool_):
         return "yes" if value else "no"
     return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
-
-
-def _plain(value: Any) -> Any:
-    """`value` in JSON's own types."""
-    if isinstance(value, np.ndarray | np.generic):
-        return _plain(value.tolist())
-    if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

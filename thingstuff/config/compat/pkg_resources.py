@@ -1,8 +1,9 @@
 """Detectron2's model zoo imports `pkg_resources` for the path of one file.
 
-`pkg_resources` prints that it is deprecated, takes long to load, and left setuptools with version 81. The zoo needs
-only `resource_filename`, which is a path inside a package's folder: `importlib` knows that. A stand-in with this
-function is importable while the zoo's module loads and no longer, so that nobody else mistakes it for the real one.
+`pkg_resources` prints that it is deprecated, takes long to load, and is leaving setuptools, which promises it up to
+version 80 only. The zoo needs only `resource_filename`, which is a path inside a package's folder: `importlib` knows
+that. A stand-in with this function is importable while the zoo's module loads and no longer, so that nobody else
+mistakes it for the real one.
 """
 
 from __future__ import annotations

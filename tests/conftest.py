@@ -1,0 +1,73 @@
+"""What several test folders share: a small copy of the embedded data set, tiny configs, and quick models."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+_DATASETS = tempfile.mkdtemp(prefix="thingstuff-tests-")
+os.environ["DETECTRON2_DATASETS"] = _DATASETS  # before anything registers a data set
+os.environ.setdefault("FVCORE_CACHE", str(Path(_DATASETS) / "cache"))
+
+TINY = (
+    *("MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "2"),
+    *("TEST.PICTURES", "2", "SEED", "1", "MODEL.RPN.POST_NMS_TOPK_TEST", "20", "TEST.DETECTIONS_PER_IMAGE", "10"),
+)
+
+
+def pytest_sessionfinish():
+    shutil.rmtree(_DATASETS, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def small_shapes():
+    """`shapes_train` with 8 and `shapes_val` with 6 images, in place of the real ones. Their folder."""
+    from thingstuff.data.shapes import SEED, shapes_root, write_shapes
+
+    if not shapes_root().exists():
+        write_shapes(shapes_root(), {"train": 8, "val": 6}, SEED)
+    return shapes_root()
+
+
+@pytest.fixture
+def tiny_cfg(small_shapes, tmp_path):
+    """A function: recipe name -> its config, made small enough for two steps in seconds."""
+    from thingstuff.config import load_config
+
+    def build(recipe="shapes/mask_rcnn.yaml", *overrides):
+        return load_config(f"thingstuff://{recipe}", [*TINY, "OUTPUT_DIR", str(tmp_path / "run"), *overrides])
+
+    return build
+
+
+@pytest.fixture
+def run_tool(monkeypatch, capsys):
+    """A function: command name and arguments -> (exit code, standard output, standard error), in this process."""
+    import importlib
+
+    def run(name, *arguments):
+        main = importlib.import_module(f"thingstuff.cli.{name}").main
+        try:
+            code = main([str(a) for a in arguments])
+        except SystemExit as stop:  # argparse's own refusals
+            code = stop.code
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def assert_one_line(error_text, *parts):
+    """An error for a user: one line on stderr that holds these parts, and no traceback."""
+    lines = [line for line in error_text.strip().splitlines() if "error:" in line]
+    assert len(lines) == 1, error_text
+    assert "Traceback" not in error_text
+    for part in parts:
+        assert part in lines[0], f"{part!r} is not in {lines[0]!r}"
+
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `from conftest import assert_one_line`
