@@ -42,6 +42,7 @@ setup(
         "fvcore>=0.1.5.post20221221",
         "iopath>=0.1.10",
         "pyyaml>=6",
+        "shapely>=2",
         "tabulate>=0.9",
         "tqdm>=4.66",
     ],

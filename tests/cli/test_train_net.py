@@ -33,7 +33,9 @@ def test_a_run_leaves_its_files_and_says_where(trained):
     for name in ("model_final.pth", "results.json", "pictures.png", "metrics.json"):
         assert str(folder / name) in printed
     results = json.loads((folder / "results.json").read_text())["results"]["shapes_val"]
-    assert {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"} <= set(results["segm"])
+    assert {"AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl"} <= set(
+        results["segm"]
+    )
     assert "AP of heart" in printed
     assert "Environment info" in (folder / "log.txt").read_text()
 

@@ -144,6 +144,32 @@ def test_training_and_prediction_raise_no_warning():
     assert answer.stderr == ""
 
 
+def test_resized_bitmap_masks_raise_no_warning():
+    code = """
+        import thingstuff.config, numpy as np
+        from PIL import Image
+        from detectron2.data import detection_utils
+        mask = np.asarray(Image.fromarray(np.eye(4, dtype=np.uint8)))
+        assert not mask.flags.writeable
+        object = dict(bbox=[0, 0, 4, 4], bbox_mode=0, category_id=0, segmentation=mask)
+        found = detection_utils.annotations_to_instances([object], (4, 4), mask_format="bitmask")
+        print(found.gt_masks.tensor.sum().item())
+    """
+    assert outcome(code, "-W", "error", "-W", "ignore::DeprecationWarning") == "4"
+
+
+def test_semantic_truth_is_read_by_detectron2s_evaluator(tmp_path):
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "a.png"), np.arange(6, dtype=np.uint8).reshape(2, 3))
+    code = f"""
+        import thingstuff.config
+        from detectron2.evaluation.sem_seg_evaluation import load_image_into_numpy_array
+        print(load_image_into_numpy_array({str(tmp_path / "a.png")!r}, dtype=int).tolist())
+    """
+    assert outcome(code) == "[[0, 1, 2], [3, 4, 5]]"
+
+
 def test_mixed_precision_uses_the_new_names():
     code = """
         import thingstuff.config, torch
@@ -235,6 +261,16 @@ def test_respelling_keeps_defaults_super_and_line_numbers():
     assert Child().name() == "base! new words"
     assert method.__code__.co_firstlineno == line
     assert method.__code__.co_filename == __file__
+
+
+def test_respelling_twice_keeps_both():
+    assert respell(two_words, {'"one"': '"eins"'})
+    assert respell(two_words, {'"two"': '"zwei"'})
+    assert two_words() == ("eins", "zwei")
+
+
+def two_words():
+    return "one", "two"
 
 
 def test_respelling_leaves_other_versions_alone():

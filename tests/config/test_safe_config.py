@@ -62,9 +62,7 @@ def test_base_is_relative_to_its_file_and_may_be_a_list(tmp_path):
 
 
 def test_base_may_name_the_model_zoo(tmp_path):
-    path = write(
-        tmp_path, "_BASE_: model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml\nSEED: 3\n"
-    )
+    path = write(tmp_path, "_BASE_: model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml\nSEED: 3\n")
     cfg = load_config(path)
     assert (cfg.MODEL.MASK_ON, cfg.SOLVER.MAX_ITER, cfg.SEED) == (True, 270000, 3)
 

@@ -30,7 +30,9 @@ def noisy_instances(record, rng, keypoints=False):
     found = Instances((160, 160))
     corners = rng.uniform(0, 80, (count, 2))
     found.pred_boxes = Boxes(torch.tensor(np.hstack([corners, corners + rng.uniform(5, 70, (count, 2))]).astype("f")))
-    found.pred_boxes.tensor[:-1] = torch.tensor(truth.boxes_xyxy) + torch.tensor(rng.normal(0, 2, (count - 1, 4))).float()
+    found.pred_boxes.tensor[:-1] = (
+        torch.tensor(truth.boxes_xyxy) + torch.tensor(rng.normal(0, 2, (count - 1, 4))).float()
+    )
     found.scores = torch.tensor(rng.random(count).astype("f"))
     classes = np.append(CATEGORIES.thing_indices(truth.category_ids), 0)
     classes[rng.random(count) < 0.2] = 1

@@ -18,15 +18,15 @@ STUFF_NAMES = ("sky", "grass", "water", "sand")
 SMALL_BELOW_PX = 32**2  # COCO's bounds, so that its AP for small, medium and large speaks of the same classes
 LARGE_FROM_PX = 96**2
 
-_SIZE_CHANCES = (0.36, 0.64)  # of small and medium, in scenes that get as many things as fit
-_LARGE_CHANCE = 0.88  # of a scene; two would not fit
-_AREA_RANGES_PX = ((12**2, 31**2), (34**2, 84**2), (99**2, 120**2))
-_THINGS_MOST = 7
-_CROWD_CHANCE = 0.215  # of a scene
-_LEAST_VISIBLE = 0.30  # of a thing's own area; what is hidden further would be guesswork even for a person
+_SIZE_CHANCES = (0.375, 0.625)  # of small and medium, in scenes that get as many things as fit
+_LARGE_CHANCE = 0.78  # of a scene; two would not fit
+_AREA_RANGES_PX = ((14**2, 31**2), (34**2, 84**2), (99**2, 120**2))
+_THINGS_MOST = 6
+_CROWD_CHANCE = 0.185  # of a scene
+_LEAST_VISIBLE = 0.40  # of a thing's own area; what is hidden further would be guesswork even for a person
 _LEAST_VISIBLE_PX = 60
-_CAMOUFLAGE_CHANCE = 0.06
-_HUE_SPREAD = 0.05  # deviation, of the full circle; the classes' own hues lie 1/6 apart
+_CAMOUFLAGE_CHANCE = 0.05
+_HUE_SPREAD = 0.04  # deviation, of the full circle; the classes' own hues lie 1/6 apart
 _TURN_MOST = 0.4  # radians either way from upright
 _TRIES = 30
 _STUFF_COLORS_BGR = {"sky": (200, 180, 160), "grass": (85, 120, 95), "water": (130, 105, 80), "sand": (145, 170, 185)}
@@ -178,8 +178,8 @@ def _paint_thing(rng: np.random.Generator, image: np.ndarray, name: str, mask: n
         return
     color = _draw_color(rng, name)
     if rng.random() < _CAMOUFLAGE_CHANCE:
-        color = image[mask].mean(0) + rng.normal(0, 24, 3)
-    shade = 22 * _noise(rng, 1, 1) + rng.uniform(4, 26) * _noise(rng, *rng.integers(2, 60, 2))
+        color = image[mask].mean(0) + rng.normal(0, 30, 3)
+    shade = 18 * _noise(rng, 1, 1) + rng.uniform(3, 16) * _noise(rng, *rng.integers(2, 60, 2))
     image[mask] = (color + shade[..., None])[mask]
 
 
@@ -193,7 +193,7 @@ def _draw_color(rng: np.random.Generator, name: str) -> np.ndarray:
 def _photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """What a camera adds: a soft lens, exposure, sensor noise, 8 bits."""
     soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.5, 1.0))
-    noisy = soft * rng.uniform(0.75, 1.2) + rng.normal(0, rng.uniform(4, 12), image.shape)
+    noisy = soft * rng.uniform(0.75, 1.2) + rng.normal(0, rng.uniform(1.5, 6), image.shape)
     return np.clip(np.round(noisy), 0, 255).astype(np.uint8)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
 from collections.abc import Sequence
@@ -65,8 +66,9 @@ def run_lazy(cfg: DictConfig, resume: bool = False, eval_only: bool = False) -> 
 
 
 def _train(cfg: DictConfig, model: torch.nn.Module, resume: bool) -> dict[str, Any]:
-    cfg.optimizer.params.model = model
-    optimizer = instantiate(cfg.optimizer)
+    described = copy.deepcopy(cfg.optimizer)  # a model inside cfg itself would end up in config.yaml
+    described.params.model = model
+    optimizer = instantiate(described)
     loader = instantiate(cfg.dataloader.train)
     ddp_model = create_ddp_model(model, **cfg.train.ddp)
     use_amp = cfg.train.amp.enabled and cfg.train.device != "cpu"

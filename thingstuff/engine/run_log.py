@@ -21,7 +21,10 @@ def start_console() -> None:
     _attach(ours, _Console("stdout"), logging.Formatter("%(message)s"), logging.INFO)
     for name in _SOURCES:
         plain = logging.Formatter("%(levelname)s: %(message)s")
-        _attach(logging.getLogger(name), _Console("stderr"), plain, logging.WARNING)
+        console = _Console("stderr")
+        # Detectron2 logs the traceback of an error before it raises it; the command line reports it anyway
+        console.addFilter(lambda record: not record.exc_info)
+        _attach(logging.getLogger(name), console, plain, logging.WARNING)
 
 
 class _Console(logging.StreamHandler):

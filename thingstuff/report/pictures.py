@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from thingstuff.report.views import Layers
 from thingstuff.structures import VOID, Categories, Detections, MaskCrops
 
 _SHOWN_FROM_SCORE = 0.5
+_COLUMNS_SIDE_BY_SIDE = 3
 
 
 def write_pictures(cfg: CfgNode, model: torch.nn.Module, path: Path) -> None:
@@ -30,9 +32,15 @@ def write_pictures(cfg: CfgNode, model: torch.nn.Module, path: Path) -> None:
     records = _evenly(DatasetCatalog.get(cfg.DATASETS.TEST[0]), cfg.TEST.PICTURES)
     predictor = Predictor(cfg, model)
     rows = [_row(record, predictor) for record in records]
-    views = list(dict.fromkeys(title for row in rows for title in row))
-    grid = picture_grid([[row.get(title) for title in views] for row in rows], views)
-    write_picture(path, grid)
+    titles = list(dict.fromkeys(title for row in rows for title in row))
+    cells = [[row.get(title) for title in titles] for row in rows]
+    if (
+        len(titles) <= _COLUMNS_SIDE_BY_SIDE and len(cells) > 1
+    ):  # two images a row: a wide page reads better than a tall one
+        half = (len(cells) + 1) // 2
+        pairs = itertools.zip_longest(cells[:half], cells[half:], fillvalue=[None] * len(titles))
+        cells, titles = [left + right for left, right in pairs], titles * 2
+    write_picture(path, picture_grid(cells, titles))
 
 
 def _evenly(records: Sequence[Any], count: int) -> list[Any]:
@@ -49,7 +57,7 @@ def _row(record: Mapping[str, Any], predictor: Predictor) -> dict[str, np.ndarra
     pictures = {"image": image}
     for view in _views(found):
         name = {"box": "boxes", "semantic": "semantic", "instance": "instances"}[view]
-        layers = Layers(image, predictor.categories, truth.detections, truth.stuff_map)
+        layers = Layers(image, predictor.categories, truth.detections, truth.stuff_map, show_scores=False)
         if truth.detections is not None or truth.stuff_map is not None:
             pictures[f"true {name}"] = draw_overlay(layers, view)
         layers = Layers(image, predictor.categories, shown, found.stuff_map)

@@ -32,6 +32,7 @@ class Layers:
     detections: Detections | None = None
     stuff_map: np.ndarray | None = None
     panoptic: PanopticMap | None = None
+    show_scores: bool = True  # behind the class names; the truth has none
 
     def __post_init__(self) -> None:
         _refuse_other_than_bgr(self.image_bgr)
@@ -118,7 +119,7 @@ def _panoptic_view(layers: Layers) -> Iterator[Region]:
     for value, box in boxes.items():
         segment = layers.panoptic.segments[value - 1]
         name = layers.categories.by_id(segment.category_id).name
-        label = _label(name, segment.score if segment.isthing else None)
+        label = _label(name, segment.score if segment.isthing and layers.show_scores else None)
         yield Region(colors[value], label, _crop_of_value(index_map, value, box), box)
 
 
@@ -145,7 +146,8 @@ def _things(layers: Layers) -> Iterator[tuple[Color, str, np.ndarray]]:
     for color, box_xyxy, category_id, score in zip(
         colors, found.boxes_xyxy, found.category_ids, found.scores, strict=True
     ):
-        yield tuple(color), _label(layers.categories.by_id(int(category_id)).name, float(score)), box_xyxy
+        name = layers.categories.by_id(int(category_id)).name
+        yield tuple(color), _label(name, float(score) if layers.show_scores else None), box_xyxy
 
 
 def _label(name: str, score: float | None) -> str:

@@ -18,6 +18,8 @@ from thingstuff.config.compat import (
     panopticapi,
     percentile,
     pkg_resources,
+    read_only_masks,
+    sem_seg_copy,
     torchscript_notice,
 )
 
@@ -31,6 +33,8 @@ MATTERS = (
     panopticapi,
     percentile,
     pkg_resources,
+    read_only_masks,
+    sem_seg_copy,
     torchscript_notice,
 )
 

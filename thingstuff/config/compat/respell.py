@@ -8,6 +8,8 @@ import textwrap
 from collections.abc import Mapping
 from types import CodeType, FunctionType
 
+_RESPELT = "_respelt_words"
+
 
 def respell(function: FunctionType, words: Mapping[str, str]) -> bool:
     """Compile `function` anew with every key of `words` written as its value. False: left alone, since a key is absent.
@@ -21,9 +23,11 @@ def respell(function: FunctionType, words: Mapping[str, str]) -> bool:
         return False
     if not all(old in source for old in words):
         return False
-    for old, new in words.items():
+    respelt = {**getattr(function, _RESPELT, {}), **words}  # the file does not know what was respelt before
+    for old, new in respelt.items():
         source = source.replace(old, new)
     function.__code__ = _compile_like(function, source)
+    setattr(function, _RESPELT, respelt)
     return True
 
 
