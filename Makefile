@@ -35,11 +35,12 @@ $(READY): requirements.txt setup.py pyproject.toml thingstuff/cli/install_detect
 demo: $(READY)
 	$(BIN)/python tools/demo.py --setup-seconds $$(cat $(READY))
 
+# the fast tests run side by side, one core each; more threads would only be in each other's way
 test: $(READY)
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto
 
-test-full: $(READY)
-	$(BIN)/python -m pytest
+test-full: test
+	$(BIN)/python -m pytest -m slow
 
 check: $(READY)
 	$(BIN)/ruff format --check .

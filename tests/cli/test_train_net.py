@@ -169,6 +169,8 @@ def test_bad_weights(run_tool, small_shapes, earlier, tmp_path, kind, said, eval
         (["--config-file", RECIPE, "DATASETS.TRAIN", "('coco_2017_train',)"], "there is no json_file"),
         (["--config-file", RECIPE, "DATASETS.TRAIN", "()"], "nothing to train on"),
         (["--config-file", RECIPE, "--num-gpus", "64"], "--num-gpus 64 was asked for"),
+        (["--config-file", RECIPE, "--num-machines", "2", "MODEL.DEVICE", "cpu"], "2 machines"),
+        (["--config-file", RECIPE, "MODEL.DEVICE", "abacus"], "cannot compute on the device abacus"),
         (["--config-file", "model_zoo://new_baselines/x.py"], "--allow-python-config"),
         (["--config-file", RECIPE, "SOLVER.OPTIMIZER", "LION"], "expected one of SGD, ADAMW"),
     ],

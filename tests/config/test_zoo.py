@@ -137,7 +137,7 @@ def test_an_unknown_name_is_answered_with_the_nearest(capsys):
 
 def test_a_missing_device_is_one_line(capsys):
     assert command.main(["--run", "semantic", "--device", "nonsense"]) == 2
-    assert "cannot compute on nonsense" in capsys.readouterr().err
+    assert "cannot compute on the device nonsense" in capsys.readouterr().err
 
 
 def test_one_failure_is_one_line_and_exit_code_1(capsys):

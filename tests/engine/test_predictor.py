@@ -1,4 +1,4 @@
-"""`thingstuff.load`: Detectron2's numbers in plain data, from every kind of image, and Detectron2's own way unchanged."""
+"""`thingstuff.load`: Detectron2's numbers as plain data, from every kind of image; and Detectron2's own way."""
 
 import subprocess
 import sys

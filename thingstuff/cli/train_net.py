@@ -64,7 +64,7 @@ def _seeds(text: str) -> list[int]:
 def _train_net(args: argparse.Namespace) -> int:
     if args.config_file.endswith(".py"):
         return _train_python_config(args)
-    cfg = _ready_config(args.config_file, args.opts, args.num_gpus)
+    cfg = _ready_config(args.config_file, args.opts, args.num_gpus, args.num_machines)
     if args.seeds:
         return _repeat(args, cfg)
     code = _launch(args, cfg)
@@ -73,19 +73,19 @@ def _train_net(args: argparse.Namespace) -> int:
 
 def run_config(config_file: str, overrides: list[str]) -> None:
     """What `train_net --config-file FILE KEY VALUE ...` does, for commands that train on their way."""
-    cfg = _ready_config(config_file, overrides, gpus=1)
+    cfg = _ready_config(config_file, overrides, gpus=1, machines=1)
     _job(cfg, resume=False, eval_only=False)
     _show(cfg.OUTPUT_DIR, eval_only=False)
 
 
-def _ready_config(config_file: str, overrides: list[str], gpus: int) -> Any:
+def _ready_config(config_file: str, overrides: list[str], gpus: int, machines: int) -> Any:
     from thingstuff.config import load_config
     from thingstuff.engine.device import settle_device
     from thingstuff.engine.run_log import start_console
 
     start_console()
     cfg = load_config(config_file or None, overrides)
-    settle_device(cfg, gpus)
+    settle_device(cfg, gpus, machines)
     return cfg
 
 
@@ -94,8 +94,7 @@ def _launch(args: argparse.Namespace, cfg: Any) -> int:
     from detectron2.engine import launch
     from torch.multiprocessing import ProcessExitedException
 
-    several = args.num_gpus * args.num_machines > 1 and cfg.MODEL.DEVICE != "cpu"
-    if not several:
+    if args.num_gpus * args.num_machines <= 1:
         _job(cfg, args.resume, args.eval_only)
         return 0
     try:
@@ -184,7 +183,7 @@ def _train_python_config(args: argparse.Namespace) -> int:
     from thingstuff.engine.device import require_gpus
     from thingstuff.engine.lazy_run import load_python_config
 
-    require_gpus(args.num_gpus)
+    require_gpus(args.num_gpus, args.num_machines)
     cfg = load_python_config(args.config_file, args.opts)
     _lazy_launch(args)
     return _show(cfg.train.output_dir, args.eval_only)

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 
 from thingstuff.cli.common import run_command
-from thingstuff.errors import ConfigError, SetupError
+from thingstuff.errors import ConfigError
 
 EXIT_SOME_FAIL = 1
 
@@ -40,7 +40,9 @@ def _zoo(args: argparse.Namespace) -> int:
     if args.build:
         return _try_all(list(kinds), _build, "build")
     if args.run:
-        _refuse_missing_device(args.device)
+        from thingstuff.engine.device import require_device
+
+        require_device(args.device)
         return _try_all(choose(args.run, kinds), lambda name: _run(name, args.device), "run")
     for name, kind in kinds.items():
         print(f"{kind:10} {name}")
@@ -58,15 +60,6 @@ def choose(wanted: Sequence[str], kinds: dict[str, str]) -> list[str]:
             raise ConfigError(f"the model zoo has no kind and no config {text}: {hint}")
         chosen.update(found)
     return [name for name in kinds if name in chosen]
-
-
-def _refuse_missing_device(device: str) -> None:
-    import torch
-
-    try:
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise SetupError(f"cannot compute on {device}: {str(error).splitlines()[0]}") from error
 
 
 def _try_all(names: Sequence[str], attempt: Callable[[str], str], verb: str) -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from thingstuff.config.compat import apply
 
 if TYPE_CHECKING:
-    from thingstuff.config.load import get_cfg, load_config, read_config
+    from thingstuff.config.load import get_cfg, import_modules, load_config, read_config
     from thingstuff.config.locate import config_path
     from thingstuff.config.nodes import add_thingstuff_config
 
@@ -18,10 +18,11 @@ _HOME = {
     "add_thingstuff_config": "nodes",
     "config_path": "locate",
     "get_cfg": "load",
+    "import_modules": "load",
     "load_config": "load",
     "read_config": "load",
 }
-__all__ = ["add_thingstuff_config", "config_path", "get_cfg", "load_config", "read_config"]
+__all__ = ["add_thingstuff_config", "config_path", "get_cfg", "import_modules", "load_config", "read_config"]
 
 
 def __getattr__(name: str) -> Any:

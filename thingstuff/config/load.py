@@ -7,6 +7,7 @@ import importlib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -37,7 +38,8 @@ def load_config(config_file: str | Path | None = None, overrides: Sequence[str] 
     cfg = get_cfg()
     values = read_config(config_path(config_file)) if config_file else {}
     _refuse_odd_overrides(overrides)
-    _import_modules(cfg, _wanted_imports(values, overrides))
+    for module in import_modules(_wanted_imports(values, overrides)):
+        _add_keys(cfg, module)
     if values:
         _merge(cfg, values, str(config_file))
     for key, value in zip(overrides[0::2], overrides[1::2], strict=True):
@@ -85,18 +87,25 @@ def _wanted_imports(values: dict[str, Any], overrides: Sequence[str]) -> list[st
     return list(wanted)
 
 
-def _import_modules(cfg: CfgNode, names: Sequence[str]) -> None:
+def import_modules(names: Sequence[str]) -> list[ModuleType]:
+    """Import a user's modules, also from the working folder. A process that was handed a config needs them too."""
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # a script's own folder stands there already, the user's working folder may not
-    for name in names:
-        try:
-            module = importlib.import_module(name)
-        except ImportError as error:
-            raise ConfigError(f"IMPORTS: cannot import {name}: {error}. Install it or run beside its folder") from error
-        for attribute, function in sorted(vars(module).items()):
-            if attribute.startswith("add_") and attribute.endswith("config") and callable(function):
-                function(cfg)
+    return [_import(name) for name in names]
+
+
+def _import(name: str) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ConfigError(f"IMPORTS: cannot import {name}: {error}. Install it or run beside its folder") from error
+
+
+def _add_keys(cfg: CfgNode, module: ModuleType) -> None:
+    for attribute, function in sorted(vars(module).items()):
+        if attribute.startswith("add_") and attribute.endswith("config") and callable(function):
+            function(cfg)
 
 
 # ---- merging -----------------------------------------------------------------------------------------------------

@@ -12,21 +12,32 @@ from thingstuff.errors import SetupError
 logger = logging.getLogger(__name__)
 
 
-def settle_device(cfg: CfgNode, gpus: int = 1) -> None:
-    """Set `MODEL.DEVICE` to one that exists here. More than one GPU is never replaced by something else."""
-    if cfg.MODEL.DEVICE == "cpu":
-        return
-    require_gpus(gpus)
-    if gpus == 0 or not torch.cuda.is_available():
+def settle_device(cfg: CfgNode, gpus: int = 1, machines: int = 1) -> None:
+    """Set `MODEL.DEVICE` to one that exists here. Several GPUs are never replaced by something else."""
+    device = cfg.MODEL.DEVICE
+    if gpus * machines > 1:
+        require_gpus(gpus, machines)
+        if device == "cpu":
+            raise SetupError(f"MODEL.DEVICE cpu contradicts --num-gpus {gpus} on {machines} machines: drop one of them")
+    elif device.startswith("cuda") and (gpus == 0 or not torch.cuda.is_available()):
         if gpus:
             logger.info("no GPU here: running on the CPU")
         cfg.MODEL.DEVICE = "cpu"
+    else:
+        require_device(device)
 
 
-def require_gpus(count: int) -> None:
+def require_gpus(count: int, machines: int = 1) -> None:
     """Refuse to go on with fewer GPUs than were asked for; a single one may be replaced by the CPU."""
     present = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if count > 1 and present < count:
-        raise SetupError(
-            f"--num-gpus {count} was asked for, but PyTorch sees {present} here: lower it, or run tools/doctor.py"
-        )
+    if count * machines > 1 and present < count:
+        asked = f"--num-gpus {count}" + (f" on {machines} machines" if machines > 1 else "")
+        raise SetupError(f"{asked} was asked for, but PyTorch sees {present} here: lower it, or run tools/doctor.py")
+
+
+def require_device(device: str) -> None:
+    """Refuse a device that PyTorch does not know or that is not here."""
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise SetupError(f"cannot compute on the device {device}: {str(error).splitlines()[0]}") from error

@@ -15,6 +15,7 @@ from detectron2.utils import comm
 from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 
+from thingstuff.config import import_modules
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
@@ -32,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model."""
-    start_console()
+    _begin(cfg)
     require_datasets([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
     _require_training_set(cfg)
     _seed(cfg)
@@ -43,8 +44,9 @@ def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     logger.info("%s", _what_is_trained(cfg, trainer))
     start = time.perf_counter()
     results = trainer.train()
+    seconds = time.perf_counter() - start - trainer.evaluation_seconds
     weights = str(Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE)
-    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, time.perf_counter() - start, weights)
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, seconds, weights)
     return trainer.model
 
 
@@ -53,7 +55,7 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
 
     The `results.json` of the training that may lie in the same folder stays.
     """
-    start_console()
+    _begin(cfg)
     require_datasets(cfg.DATASETS.TEST)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty: there is nothing to evaluate on")
@@ -64,6 +66,12 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     results = evaluate(cfg, model)
     _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, None, cfg.MODEL.WEIGHTS)
     return model
+
+
+def _begin(cfg: CfgNode) -> None:
+    """What a process needs first, be it the user's own or one that was started for a GPU."""
+    start_console()
+    import_modules(cfg.IMPORTS)
 
 
 def _require_training_set(cfg: CfgNode) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import weakref
 from typing import Any
 
@@ -30,6 +31,7 @@ class Trainer(DefaultTrainer):
 
     def __init__(self, cfg: CfgNode) -> None:
         self.results: dict[str, Any] = {}
+        self.evaluation_seconds = 0.0
         super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase]:
@@ -52,7 +54,9 @@ class Trainer(DefaultTrainer):
         return hooks.PreciseBN(cfg.TEST.EVAL_PERIOD, self.model, loader, cfg.TEST.PRECISE_BN.NUM_ITER)
 
     def _evaluate(self) -> dict[str, Any]:
+        start = time.perf_counter()
         self.results = evaluate(self.cfg, self.model)
+        self.evaluation_seconds += time.perf_counter() - start
         # metrics.json keeps Detectron2's keys, which name the data set only where there are several
         return next(iter(self.results.values())) if len(self.results) == 1 else self.results
 
