@@ -2,21 +2,15 @@
 
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 
 import pytest
+from helpers import TINY
 
-ROOT = Path(__file__).parents[1]
 _DATASETS = tempfile.mkdtemp(prefix="thingstuff-tests-")
 os.environ["DETECTRON2_DATASETS"] = _DATASETS  # before anything registers a data set
 os.environ.setdefault("FVCORE_CACHE", str(Path(_DATASETS) / "cache"))
-
-TINY = (
-    *("MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "2"),
-    *("TEST.PICTURES", "2", "SEED", "1", "MODEL.RPN.POST_NMS_TOPK_TEST", "20", "TEST.DETECTIONS_PER_IMAGE", "10"),
-)
 
 
 def pytest_sessionfinish():
@@ -59,15 +53,3 @@ def run_tool(monkeypatch, capsys):
         return code, shown.out, shown.err
 
     return run
-
-
-def assert_one_line(error_text, *parts):
-    """An error for a user: one line on stderr that holds these parts, and no traceback."""
-    lines = [line for line in error_text.strip().splitlines() if "error:" in line]
-    assert len(lines) == 1, error_text
-    assert "Traceback" not in error_text
-    for part in parts:
-        assert part in lines[0], f"{part!r} is not in {lines[0]!r}"
-
-
-sys.path.insert(0, str(Path(__file__).parent))  # for `from conftest import assert_one_line`

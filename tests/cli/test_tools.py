@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from conftest import ROOT, assert_one_line
+from helpers import ROOT, assert_one_line
 
 from thingstuff.cli.doctor import BAD, OK, examine, pair_finding
 from thingstuff.cli.main import COMMANDS

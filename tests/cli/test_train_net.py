@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from conftest import TINY, assert_one_line
+from helpers import TINY, assert_one_line
 
 RECIPE = "thingstuff://shapes/mask_rcnn.yaml"
 

@@ -6,9 +6,8 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from conftest import ROOT
+from helpers import SHARED
 
-SHARED = ROOT.parent / "shared" / "data"
 SMALL = (
     *("MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "SOLVER.IMS_PER_BATCH", "1", "SOLVER.MAX_ITER", "1"),
     *("INPUT.MIN_SIZE_TRAIN", "(96,)", "INPUT.MIN_SIZE_TEST", "96", "DATALOADER.NUM_WORKERS", "0"),
@@ -38,9 +37,15 @@ def write_people(folder):
         points = np.stack([rng.uniform(x, x + w, 17), rng.uniform(y, y + h, 17), np.full(17, 2)], 1)
         notes.append(
             {
-                "id": number, "image_id": number, "category_id": 1, "iscrowd": 0, "area": w * h,
-                "bbox": [x, y, w, h], "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
-                "keypoints": points.round(1).ravel().tolist(), "num_keypoints": 17,
+                "id": number,
+                "image_id": number,
+                "category_id": 1,
+                "iscrowd": 0,
+                "area": w * h,
+                "bbox": [x, y, w, h],
+                "segmentation": [[x, y, x + w, y, x + w, y + h, x, y + h]],
+                "keypoints": points.round(1).ravel().tolist(),
+                "num_keypoints": 17,
             }
         )
     content = {"images": images, "annotations": notes, "categories": [{"id": 1, "name": "person"}]}

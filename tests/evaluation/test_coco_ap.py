@@ -5,16 +5,16 @@ from __future__ import annotations
 import copy
 import json
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
 from coco_scenes import NAMES, box_rle, random_scene, run_pycocotools
+from helpers import SHARED
 
 from thingstuff.errors import ConfigError
 from thingstuff.evaluation import evaluate_coco
 
-GOLDEN = Path(__file__).parents[2].parent / "shared/data/golden/coco_ap"
+GOLDEN = SHARED / "golden/coco_ap"
 BACKENDS = ("hotcoco", "pycocotools")
 IOU_TYPES = ("bbox", "segm", "keypoints")
 
