@@ -80,6 +80,9 @@ def test_a_new_run_moves_an_earlier_one_aside(trained, run_tool, tmp_path):
     assert code == 0
     assert (tmp_path / "run.earlier/model_final.pth").read_text() == "precious"
     assert "run.earlier" in out
+    run_tool("train_net", "--config-file", RECIPE, *TINY, "TEST.PICTURES", "0", "OUTPUT_DIR", folder)
+    assert (tmp_path / "run.earlier/model_final.pth").read_text() == "precious"
+    assert (tmp_path / "run.earlier-2/model_final.pth").is_file()
 
 
 def test_seeds_give_mean_and_spread(run_tool, small_shapes, tmp_path):
@@ -172,16 +175,36 @@ def test_bad_weights(run_tool, small_shapes, earlier, tmp_path, kind, said, eval
         (["--config-file", RECIPE, "--num-machines", "2", "MODEL.DEVICE", "cpu"], "2 machines"),
         (["--config-file", RECIPE, "MODEL.DEVICE", "abacus"], "cannot compute on the device abacus"),
         (["--config-file", "model_zoo://new_baselines/x.py"], "--allow-python-config"),
+        (["--config-file", "tests"], "tests is a folder"),
+        (
+            ["--config-file", RECIPE, "MODEL.ROI_HEADS.NUM_CLASSES", "3"],
+            "has 6 classes, but MODEL.ROI_HEADS.NUM_CLASSES",
+        ),
+        (["--config-file", RECIPE, "INPUT.MASK_FORMAT", "polygon"], "set INPUT.MASK_FORMAT bitmask"),
+        (["--config-file", RECIPE, "MODEL.META_ARCHITECTURE", "GeneralisedRCNN"], "META_ARCH"),
+        (["--config-file", RECIPE, "SOLVER.MAX_ITER", "-5"], "SOLVER.MAX_ITER is -5"),
+        (["--config-file", RECIPE, "SOLVER.IMS_PER_BATCH", "0"], "SOLVER.IMS_PER_BATCH is 0"),
+        (["--config-file", RECIPE, "SOLVER.MAX_ITER", "ten"], "expected a int such as"),
+        (["--config-file", RECIPE, "SOLVER.MAX_ITER=3"], "write SOLVER.MAX_ITER 3 with a space"),
+        (["--config-file", RECIPE, "--seeds", "0,1", "DATASETS.TEST", "()"], "nothing to compare the seeds by"),
         (["--config-file", RECIPE, "SOLVER.OPTIMIZER", "LION"], "expected one of SGD, ADAMW"),
     ],
 )
 def test_mistakes_end_in_one_line_and_touch_nothing(run_tool, small_shapes, earlier, arguments, said):
-    more = [] if len(arguments) % 2 and "SEED" in arguments else ["OUTPUT_DIR", earlier]
+    more = [] if arguments[-1] == "SEED" or "=" in arguments[-1] else ["OUTPUT_DIR", earlier]
     flags = [a for a in arguments if a.startswith("--")]
     head = arguments[: 2 * len(flags)]
     code, _, err = run_tool("train_net", *head, *more, *arguments[len(head) :])
     assert code == 2
     assert_one_line(err, said)
+
+
+def test_seeds_without_training_are_refused(run_tool, small_shapes):
+    code, _, err = run_tool(
+        "train_net", "--config-file", RECIPE, "--eval-only", "--seeds", "0,1", "MODEL.DEVICE", "cpu"
+    )
+    assert code == 2
+    assert_one_line(err, "--eval-only trains nothing")
 
 
 def test_python_tag_in_a_config(run_tool, tmp_path):

@@ -6,7 +6,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from helpers import SHARED
+from helpers import SHARED, assert_one_line
 
 SMALL = (
     *("MODEL.DEVICE", "cpu", "MODEL.WEIGHTS", "", "SOLVER.IMS_PER_BATCH", "1", "SOLVER.MAX_ITER", "1"),
@@ -71,6 +71,35 @@ def workplace(tmp_path, monkeypatch):
 def results_of(folder):
     (results,) = json.loads((folder / "run/results.json").read_text())["results"].values()
     return results
+
+
+def test_users_classes_are_known_to_load(workplace, run_tool):
+    """A COCO file registered by a user tells its class names only when it is read."""
+    import thingstuff
+
+    write_people(workplace)
+    sets = register(workplace, "people_to_load", workplace / "people.json", workplace)
+    recipe = "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
+    overrides = [*sets, *SMALL, "MODEL.ROI_HEADS.NUM_CLASSES", "1", "SOLVER.BASE_LR", "0.0"]
+    run_tool("train_net", "--config-file", recipe, *overrides, "OUTPUT_DIR", workplace / "run")
+    weights = workplace / "run/model_final.pth"
+    model = thingstuff.load(recipe, weights, score_thresh=0.0, overrides=overrides)
+    result = model(workplace / "1.png")
+    assert [c.name for c in model.categories.things] == ["person"]
+    assert repr(result).startswith("<Result 96 x 96: ")
+    assert set(result.labels) <= {"person"}
+
+
+@pytest.mark.parametrize(("content", "said"), [("{", "JSONDecodeError"), ('{"images": []}', "cannot be read")])
+def test_broken_annotation_file_names_its_data_set(workplace, run_tool, content, said):
+    name = f"broken_{len(content)}"
+    (workplace / "broken.json").write_text(content)
+    sets = register(workplace, name, workplace / "broken.json", workplace)
+    recipe = "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
+    code, _, err = run_tool("train_net", "--config-file", recipe, *sets, *SMALL, "OUTPUT_DIR", workplace / "run")
+    assert code == 2
+    assert_one_line(err, f"data set {name} cannot be read", said)
+    assert not (workplace / "run").exists()
 
 
 def test_keypoint_recipe(workplace, run_tool):

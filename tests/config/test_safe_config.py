@@ -156,6 +156,15 @@ def test_bad_imports_are_one_clear_message(tmp_path, value, said):
         load_config(write(tmp_path, f"IMPORTS: {value}\n"))
 
 
+@pytest.mark.parametrize("body", ["raise RuntimeError('boom')", "def broken(:"])
+def test_a_users_module_that_fails_is_named(tmp_path, monkeypatch, body):
+    monkeypatch.chdir(tmp_path)
+    name = f"failing_{len(body)}"
+    (tmp_path / f"{name}.py").write_text(body)
+    with pytest.raises(ConfigError, match=f"{name} fails when imported"):
+        load_config(write(tmp_path, f"IMPORTS: [{name}]\n"))
+
+
 def test_config_of_version_1_is_upgraded(tmp_path):
     cfg = load_config(write(tmp_path, 'VERSION: 1\nMODEL:\n  WEIGHT: "x.pkl"\n'))
     assert cfg.MODEL.WEIGHTS == "x.pkl"

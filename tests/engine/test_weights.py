@@ -110,6 +110,14 @@ def test_text_file_is_no_weights(tmp_path):
         read_weights_file(tmp_path / "w.pth")
 
 
+def test_picture_and_folder_are_no_weights(tmp_path):
+    (tmp_path / "w.pth").write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
+    with pytest.raises(WeightsError, match="no file of weights"):
+        read_weights_file(tmp_path / "w.pth")
+    with pytest.raises(WeightsError, match=r"is a folder: .*model_final\.pth"):
+        Checkpointer(model()).load(str(tmp_path))
+
+
 def test_missing_and_empty_names():
     with pytest.raises(WeightsError, match="no weights at .*nowhere"):
         Checkpointer(model()).load("nowhere/model.pth")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -30,6 +31,9 @@ def run_command(
         return command(args)
     except UserError as error:
         return _report(parser.prog, str(error), args.debug)
+    except BrokenPipeError:  # whoever read the output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except KeyboardInterrupt:
         return _report(parser.prog, "interrupted", args.debug, EXIT_INTERRUPTED)
     except OSError as error:

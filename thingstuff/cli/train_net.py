@@ -66,6 +66,7 @@ def _train_net(args: argparse.Namespace) -> int:
         return _train_python_config(args)
     cfg = _ready_config(args.config_file, args.opts, args.num_gpus, args.num_machines)
     if args.seeds:
+        _refuse_odd_repeats(args, cfg)
         return _repeat(args, cfg)
     code = _launch(args, cfg)
     return code or _show(cfg.OUTPUT_DIR, args.eval_only)
@@ -150,6 +151,13 @@ def _written(folder: Path, weights: Path, eval_only: bool) -> list[tuple[str, Pa
 
 
 # ---- repeats -----------------------------------------------------------------------------------------------------
+
+
+def _refuse_odd_repeats(args: argparse.Namespace, cfg: Any) -> None:
+    if args.eval_only:
+        raise ConfigError("--seeds repeats a training, and --eval-only trains nothing: drop one of them")
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty: there is nothing to compare the seeds by")
 
 
 def _repeat(args: argparse.Namespace, cfg: Any) -> int:

@@ -100,6 +100,8 @@ def _import(name: str) -> ModuleType:
         return importlib.import_module(name)
     except ImportError as error:
         raise ConfigError(f"IMPORTS: cannot import {name}: {error}. Install it or run beside its folder") from error
+    except Exception as error:
+        raise ConfigError(f"IMPORTS: {name} fails when imported: {type(error).__name__}: {error}") from error
 
 
 def _add_keys(cfg: CfgNode, module: ModuleType) -> None:
@@ -167,18 +169,29 @@ def _all_keys(node: CfgNode, prefix: str) -> Iterator[str]:
 
 def _refuse_odd_overrides(overrides: Sequence[str]) -> None:
     if len(overrides) % 2:
+        if "=" in overrides[-1]:
+            raise ConfigError(f"write {overrides[-1].replace('=', ' ', 1)} with a space: options are KEY VALUE pairs")
         raise ConfigError(f"options come as KEY VALUE pairs, and {overrides[-1]} has no partner")
 
 
 def _merge_override(cfg: CfgNode, key: str, value: str) -> None:
     if key.startswith("--"):
         raise ConfigError(f"the option {key} must stand before the KEY VALUE pairs")
+    if "=" in key:
+        raise ConfigError(f"write {key.replace('=', ' ', 1)} with a space: options come as KEY VALUE pairs")
     if key not in set(_all_keys(cfg, "")):
         raise ConfigError(f"there is no key {key}{_nearest_key(cfg, key)}")
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError) as error:
-        raise ConfigError(f"{key} {value}: {_text(error)}") from error
+        now = _value_at(cfg, key)
+        raise ConfigError(f'{key} {value}: expected a {type(now).__name__} such as "{now}"') from error
+
+
+def _value_at(cfg: CfgNode, key: str) -> Any:
+    for part in key.split("."):
+        cfg = cfg[part]
+    return cfg
 
 
 def _text(error: Exception) -> str:

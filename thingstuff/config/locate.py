@@ -22,6 +22,8 @@ def config_path(name: str | Path, beside: Path | None = None) -> Path:
     path = Path(text).expanduser()
     if beside is not None and not path.is_absolute():
         path = beside.parent / path
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder: name a config file in it")
     if not path.is_file():
         named_by = f" (named by {beside})" if beside else ""
         raise ConfigError(f"no config file {path}{named_by}{_hint(path.name, path.parent, path.suffix)}")
@@ -47,7 +49,7 @@ def _inside(root: Path, name: str, what: str) -> Path:
         raise ConfigError(f"{name} points outside {what}")
     if not path.is_file():
         known = [str(p.relative_to(root)) for p in root.rglob("*.yaml")]
-        raise ConfigError(f"{what} has no {name}{_nearest(name, known)}")
+        raise ConfigError(f"there is no {name} in {what}{_nearest(name, known)}")
     return path
 
 
@@ -58,5 +60,5 @@ def _hint(name: str, folder: Path, suffix: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
     return f": did you mean {close[0]}?" if close else ""

@@ -10,6 +10,7 @@ from typing import Any
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets.coco import load_coco_json
 
+from thingstuff.data.records import load_records
 from thingstuff.data.shapes import CATEGORIES, SPLITS, ensure_shapes, shapes_root
 from thingstuff.errors import DataError
 
@@ -45,6 +46,16 @@ def _load_shapes(split: str) -> list[dict[str, Any]]:
     paths = _shapes_metadata(split)
     records = load_coco_json(paths["json_file"], paths["image_root"], f"shapes_{split}")
     return [{**r, "sem_seg_file_name": str(Path(paths["sem_seg_root"]) / Path(r["file_name"]).name)} for r in records]
+
+
+def metadata_with_classes(name: str) -> Any:
+    """The metadata of a data set with its class names, which a COCO file registered by a user tells only when read."""
+    metadata = MetadataCatalog.get(name)
+    if not (metadata.get("thing_classes") or metadata.get("stuff_classes")) and name in DatasetCatalog:
+        load_records(name)
+    if not (metadata.get("thing_classes") or metadata.get("stuff_classes")):
+        raise DataError(f"the classes of data set {name} are not known: register it, and name the module in IMPORTS")
+    return metadata
 
 
 def require_datasets(names: Sequence[str]) -> None:

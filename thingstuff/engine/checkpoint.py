@@ -42,6 +42,8 @@ class Checkpointer(DetectionCheckpointer):
             return super().load("", *args, **kwargs)
         url, _, query = str(path).partition("?")
         local = local_weights(url)
+        if local.is_dir():
+            raise WeightsError(f"{local} is a folder: pass the file in it, such as {local / 'model_final.pth'}")
         if not local.is_file():
             raise WeightsError(f"no weights at {local}: check MODEL.WEIGHTS")
         self._source = str(local)
@@ -75,11 +77,14 @@ class Checkpointer(DetectionCheckpointer):
                 f"{self._source} was made for another model: {max(found, 0)} of its {total} tensors fit this config "
                 f"(not, for example, {example})"
             )
+        shaped = incompatible.incorrect_shapes
         lacking = [*incompatible.missing_keys, *(shape[0] for shape in incompatible.incorrect_shapes)]
         if self._whole_model and lacking:
+            shapes = [f"{name} is {tuple(theirs)}, not {tuple(ours)}" for name, theirs, ours in shaped]
+            example = shapes[0] if shapes else f"{lacking[0]} is absent"
             raise WeightsError(
-                f"{self._source} lacks {len(lacking)} parameters of this model, the first being {lacking[0]}: "
-                "pass the config that it was trained with"
+                f"{self._source} lacks {len(lacking)} parameters of this model ({example}): "
+                "pass the config that it was trained with, with the same number of classes"
             )
 
     def save(self, name: str, **kwargs: Any) -> None:

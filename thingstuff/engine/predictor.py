@@ -8,11 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import MetadataCatalog
 from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 
-from thingstuff.data.catalog import register_shapes
+from thingstuff.data.catalog import metadata_with_classes, register_shapes
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.outputs import to_detections
 from thingstuff.errors import ConfigError
@@ -52,7 +51,7 @@ class Predictor:
         register_shapes()
         if not cfg.DATASETS.TEST:
             raise ConfigError("DATASETS.TEST is empty: name the data set whose classes the model predicts")
-        metadata = MetadataCatalog.get(cfg.DATASETS.TEST[0])
+        metadata = metadata_with_classes(cfg.DATASETS.TEST[0])
         if model is None:
             model = build_model(cfg)
             Checkpointer(model, whole_model=True).load(cfg.MODEL.WEIGHTS)

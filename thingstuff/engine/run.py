@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
-import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,10 @@ def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model."""
     _begin(cfg)
     require_datasets([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
-    _require_training_set(cfg)
+    _require_training(cfg)
     _seed(cfg)
-    trainer = Trainer(cfg)
+    with _registered_names():
+        trainer = Trainer(cfg)
     trainer.resume_or_load(resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=resume)
     _write_config(cfg)
@@ -59,7 +62,8 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     require_datasets(cfg.DATASETS.TEST)
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty: there is nothing to evaluate on")
-    model = build_model(cfg)
+    with _registered_names():
+        model = build_model(cfg)
     checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, whole_model=True)
     checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=True)
@@ -74,9 +78,26 @@ def _begin(cfg: CfgNode) -> None:
     import_modules(cfg.IMPORTS)
 
 
-def _require_training_set(cfg: CfgNode) -> None:
+def _require_training(cfg: CfgNode) -> None:
     if not cfg.DATASETS.TRAIN:
-        raise ConfigError("DATASETS.TRAIN is empty: there is nothing to train on")
+        raise ConfigError("DATASETS.TRAIN is empty: there is nothing to train on (is --config-file given?)")
+    for key in ("MAX_ITER", "IMS_PER_BATCH"):
+        if cfg.SOLVER[key] < 1:
+            raise ConfigError(f"SOLVER.{key} is {cfg.SOLVER[key]}, expected 1 or more")
+    if cfg.SOLVER.IMS_PER_BATCH % comm.get_world_size():
+        raise ConfigError(f"SOLVER.IMS_PER_BATCH must be a multiple of the {comm.get_world_size()} GPUs")
+
+
+@contextmanager
+def _registered_names() -> Iterator[None]:
+    """A name in the config that nobody registered is a mistake in the config."""
+    try:
+        yield
+    except KeyError as error:
+        if "registry" not in str(error):
+            raise
+        hint = "check its spelling, or name its module in IMPORTS"
+        raise ConfigError(f"{str(error.args[0]).rstrip('!')}: {hint}") from error
 
 
 def _seed(cfg: CfgNode) -> None:
@@ -126,12 +147,11 @@ def _make_writable(folder: Path) -> None:
 
 
 def _set_earlier_run_aside(folder: Path) -> None:
-    """A new run replaces none: the earlier one moves to `FOLDER.earlier`, in place of one that lay there before."""
+    """A new run replaces none: the earlier one moves to `FOLDER.earlier`, the next one to `FOLDER.earlier-2`, ..."""
     if not any((folder / name).exists() for name in _RUN_FILES):
         return
-    aside = folder.with_name(f"{folder.name}.earlier")
-    if aside.exists():
-        shutil.rmtree(aside)
+    names = (f"{folder.name}.earlier{f'-{n}' if n > 1 else ''}" for n in itertools.count(1))
+    aside = next(path for path in map(folder.with_name, names) if not path.exists())
     folder.rename(aside)
     folder.mkdir()
     logger.info("the run that lay in %s is now in %s", folder, aside)

@@ -32,14 +32,7 @@ def read_weights_file(path: Path) -> dict[str, Any]:
     except (pickle.UnpicklingError, SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
         if isinstance(error, WeightsError):
             raise
-        raise WeightsError(
-            f"{path} is damaged, cut short or no file of weights: fetch it again ({_why(error)})"
-        ) from error
-
-
-def _why(error: Exception) -> str:
-    text = " ".join(str(error).split()) or type(error).__name__
-    return text if len(text) <= 120 else f"{text[:117]}..."
+        raise WeightsError(f"{path} is damaged, cut short or no file of weights: fetch it again") from error
 
 
 def _read_pth(path: Path) -> dict[str, Any]:
@@ -56,6 +49,8 @@ def _torch_load(path: Path) -> dict[str, Any]:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
+        if not _looks_like_torch(path):
+            raise
         if "weights_only" in str(error).lower() or "Unsupported" in str(error):
             message = f"{path} holds more than tensors and plain values, so reading it could run code: it is refused"
             raise WeightsError(f"{message}. Save its state_dict() alone where you trust it") from error
@@ -63,6 +58,13 @@ def _torch_load(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise WeightsError(f"{path} holds a {type(content).__name__}, expected a dictionary of tensors")
     return content
+
+
+def _looks_like_torch(path: Path) -> bool:
+    """PyTorch writes a zip archive, and before version 1.6 wrote a pickle of protocol 2."""
+    with path.open("rb") as file:
+        begin = file.read(4)
+    return begin.startswith((b"PK\x03\x04", b"\x80\x02"))
 
 
 def _read_safetensors(path: Path) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,7 +67,7 @@ class Model:
         return Result(image_bgr, self.categories, self.predictor(image_bgr))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What was found in one image: N instances in order of score, and a stuff map where the model predicts one."""
 
@@ -76,6 +77,14 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.detections)
+
+    def __repr__(self) -> str:
+        height, width = self.image_bgr.shape[:2]
+        found = (
+            [] if self.prediction.detections is None else [f"{n} {name}" for name, n in Counter(self.labels).items()]
+        )
+        stuff = [] if self.prediction.stuff_map is None else ["a stuff map"]
+        return f"<Result {width} x {height}: {', '.join([*found, *stuff]) or 'nothing found'}>"
 
     @property
     def detections(self) -> Detections:
