@@ -1,5 +1,6 @@
 """thingstuff: a Detectron2-based research toolkit for instance and panoptic segmentation."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -21,7 +22,7 @@ class BuildWithRecipes(build_py):
 
 setup(
     name="thingstuff",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', (HERE / "thingstuff/__init__.py").read_text())[1],
     description="Instance and panoptic segmentation with Detectron2 on today's PyTorch",
     long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from detectron2.config import CfgNode
@@ -15,30 +16,36 @@ Records = list[dict[str, Any]]
 
 def load_records(name: str) -> Records:
     """What Detectron2's catalog gives for a registered data set; a broken file is named by the data set."""
-    try:
+    with _broken_file_of(name):
         return DatasetCatalog.get(name)
-    except (ValueError, KeyError, AssertionError, OSError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"data set {name} cannot be read: {type(error).__name__}: {error}") from error
 
 
 def training_records(cfg: CfgNode) -> Records:
     """The records of `DATASETS.TRAIN`, filtered as Detectron2's loader does, in the format that the model can use."""
-    for name in cfg.DATASETS.TRAIN:
-        records = load_records(name)
-        _refuse_unknown_classes(cfg, name, records)
-        _refuse_other_mask_format(cfg, name, records)
-    keypoints = cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0
-    return get_detection_dataset_dicts(
-        cfg.DATASETS.TRAIN,
-        filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
-        min_keypoints=keypoints,
-        proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
-    )
+    names = ", ".join(cfg.DATASETS.TRAIN)
+    with _broken_file_of(names):
+        records = get_detection_dataset_dicts(
+            cfg.DATASETS.TRAIN,
+            filter_empty=cfg.DATALOADER.FILTER_EMPTY_ANNOTATIONS,
+            min_keypoints=cfg.MODEL.ROI_KEYPOINT_HEAD.MIN_KEYPOINTS_PER_IMAGE if cfg.MODEL.KEYPOINT_ON else 0,
+            proposal_files=cfg.DATASETS.PROPOSAL_FILES_TRAIN if cfg.MODEL.LOAD_PROPOSALS else None,
+        )
+    _refuse_unknown_classes(cfg, names, records)
+    _refuse_other_mask_format(cfg, names, records)
+    return records
 
 
-def _refuse_unknown_classes(cfg: CfgNode, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+@contextmanager
+def _broken_file_of(names: str) -> Iterator[None]:
+    try:
+        yield
+    except DataError:
+        raise
+    except (ValueError, KeyError, AssertionError, OSError) as error:
+        raise DataError(f"data set {names} cannot be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse_unknown_classes(cfg: CfgNode, names: str, records: Sequence[Mapping[str, Any]]) -> None:
     key = _CLASS_COUNT_KEYS.get(cfg.MODEL.META_ARCHITECTURE)
     if key is None:
         return
@@ -46,7 +53,7 @@ def _refuse_unknown_classes(cfg: CfgNode, name: str, records: Sequence[Mapping[s
     highest = max((note["category_id"] for r in records for note in r.get("annotations", ())), default=-1)
     if highest >= count:
         raise ConfigError(
-            f"data set {name} has {highest + 1} classes, but MODEL.{key}.NUM_CLASSES is {count}: "
+            f"data set {names} has {highest + 1} classes, but MODEL.{key}.NUM_CLASSES is {count}: "
             f"set it to {highest + 1}"
         )
 
@@ -54,9 +61,9 @@ def _refuse_unknown_classes(cfg: CfgNode, name: str, records: Sequence[Mapping[s
 _CLASS_COUNT_KEYS = {"GeneralizedRCNN": "ROI_HEADS", "PanopticFPN": "ROI_HEADS", "RetinaNet": "RETINANET"}
 
 
-def _refuse_other_mask_format(cfg: CfgNode, name: str, records: Sequence[Mapping[str, Any]]) -> None:
+def _refuse_other_mask_format(cfg: CfgNode, names: str, records: Sequence[Mapping[str, Any]]) -> None:
     if not cfg.MODEL.MASK_ON or cfg.INPUT.MASK_FORMAT != "polygon":
         return
     notes = (note for r in records for note in r.get("annotations", ()) if not note.get("iscrowd"))
     if any(isinstance(note.get("segmentation"), Mapping) for note in notes):
-        raise ConfigError(f"data set {name} has RLE masks, not polygons: set INPUT.MASK_FORMAT bitmask")
+        raise ConfigError(f"data set {names} has RLE masks, not polygons: set INPUT.MASK_FORMAT bitmask")
