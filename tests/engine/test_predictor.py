@@ -164,6 +164,18 @@ def test_score_thresh_is_the_lowest_score(weights, image_file):
     assert high.scores.min(initial=1) > 0.4
 
 
+def test_cityscapes_instance_model_knows_its_things():
+    """Its metadata numbers things and stuff apart, both from 0."""
+    from detectron2.data import MetadataCatalog
+
+    from thingstuff.engine.predictor import _categories
+
+    metadata = MetadataCatalog.get("cityscapes_fine_instance_seg_val")
+    assert [c.name for c in _categories(metadata, has_stuff=False).things] == metadata.thing_classes
+    with pytest.raises(DataError, match="share the id 0"):
+        _categories(metadata, has_stuff=True)
+
+
 SNIPPET = """
 import sys
 import cv2

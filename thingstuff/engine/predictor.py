@@ -14,7 +14,7 @@ from detectron2.modeling import build_model
 from thingstuff.data.catalog import metadata_with_classes, register_shapes
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.outputs import to_detections
-from thingstuff.errors import ConfigError
+from thingstuff.errors import ConfigError, DataError
 from thingstuff.structures import Categories, Detections, stuff_map_from_labels
 
 
@@ -58,7 +58,7 @@ class Predictor:
         shortest = cfg.INPUT.MIN_SIZE_TEST
         return {
             "model": model,
-            "categories": Categories.from_metadata(metadata),
+            "categories": _categories(metadata, has_stuff=hasattr(model, "sem_seg_head")),
             "semantic_label_ids": _semantic_label_ids(metadata),
             "resize": T.ResizeShortestEdge([shortest, shortest], cfg.INPUT.MAX_SIZE_TEST),
             "channels": cfg.INPUT.FORMAT,
@@ -82,6 +82,17 @@ class Predictor:
     def _stuff_map(self, scores: torch.Tensor) -> np.ndarray:
         labels = scores.argmax(dim=0).cpu().numpy()
         return stuff_map_from_labels(labels, self._semantic_label_ids, self.categories, void_labels=())
+
+
+def _categories(metadata: Any, has_stuff: bool) -> Categories:
+    """All of the data set's, or its things alone where it numbers things and stuff apart, as Cityscapes does."""
+    try:
+        return Categories.from_metadata(metadata)
+    except DataError:
+        if has_stuff:
+            raise
+        things = {key: value for key, value in metadata.as_dict().items() if key.startswith("thing_")}
+        return Categories.from_metadata(things)
 
 
 def _semantic_label_ids(metadata: Any) -> tuple[int | None, ...]:

@@ -34,9 +34,8 @@ def write_pictures(cfg: CfgNode, model: torch.nn.Module, path: Path) -> None:
     rows = [_row(record, predictor) for record in records]
     titles = list(dict.fromkeys(title for row in rows for title in row))
     cells = [[row.get(title) for title in titles] for row in rows]
-    if (
-        len(titles) <= _COLUMNS_SIDE_BY_SIDE and len(cells) > 1
-    ):  # two images a row: a wide page reads better than a tall one
+    # two images a row where they fit: a wide page reads better than a tall one
+    if len(titles) <= _COLUMNS_SIDE_BY_SIDE and len(cells) > 1:
         half = (len(cells) + 1) // 2
         pairs = itertools.zip_longest(cells[:half], cells[half:], fillvalue=[None] * len(titles))
         cells, titles = [left + right for left, right in pairs], titles * 2
