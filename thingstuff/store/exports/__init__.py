@@ -1,0 +1,20 @@
+"""Exports of a store: the formats that other programs read, one a file, by name."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from thingstuff.store.exports.coco import export_coco
+from thingstuff.store.exports.coco_panoptic import export_coco_panoptic
+from thingstuff.store.exports.cvat import export_cvat
+from thingstuff.store.exports.labelme import export_labelme
+from thingstuff.store.exports.options import ExportOptions
+from thingstuff.store.reader import Store
+
+EXPORTS: dict[str, Callable[[Store, Path, ExportOptions], Path]] = {
+    "coco": export_coco,
+    "coco_panoptic": export_coco_panoptic,
+    "cvat": export_cvat,
+    "labelme": export_labelme,
+}
+
+__all__ = ["EXPORTS", "ExportOptions", "export_coco", "export_coco_panoptic", "export_cvat", "export_labelme"]

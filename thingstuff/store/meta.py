@@ -1,0 +1,102 @@
+"""What a store was made with: meta.json, which decides whether a later run may continue it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thingstuff.errors import DataError
+from thingstuff.files import write_json
+from thingstuff.store.layout import META_NAME
+from thingstuff.structures import Categories
+
+FORMAT = 1  # raised when an older thingstuff could misread a store
+
+
+@dataclass(frozen=True)
+class StoreMeta:
+    """The run behind a store. `versions` (of packages) and `dataset` inform; all else must agree to continue one."""
+
+    config_hash: str
+    weights_hash: str
+    categories: Categories
+    versions: Mapping[str, str] = field(default_factory=dict)
+    dataset: str | None = None
+
+    def write(self, folder: Path) -> None:
+        """Write meta.json, whole or not at all."""
+        record = {
+            "format": FORMAT,
+            "dataset": self.dataset,
+            "config_hash": self.config_hash,
+            "weights_hash": self.weights_hash,
+            "versions": dict(self.versions),
+            "categories": self.categories.to_coco(),
+        }
+        write_json(folder / META_NAME, record)
+
+    @classmethod
+    def read(cls, folder: Path) -> StoreMeta:
+        """Read meta.json; a missing, damaged or newer one is refused."""
+        path = folder / META_NAME
+        record = _record(path)
+        try:
+            _check_format(record["format"])
+            return cls(
+                str(record["config_hash"]),
+                str(record["weights_hash"]),
+                Categories.from_coco(record["categories"]),
+                {str(name): str(version) for name, version in record["versions"].items()},
+                record["dataset"],
+            )
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        except (KeyError, TypeError, AttributeError) as error:
+            raise DataError(f"{path}: is damaged ({type(error).__name__}: {error}): remove the folder") from error
+
+    def refuse_other(self, other: StoreMeta, folder: Path) -> None:
+        """Raise unless predictions of `other` may join those of this store. Colours may differ."""
+        for what in ("config_hash", "weights_hash"):
+            here, there = getattr(self, what), getattr(other, what)
+            if here != there:
+                raise DataError(_refusal(folder, what, here, there))
+        pairs = zip(_essence(self.categories), _essence(other.categories), strict=False)
+        differing = [(here, there) for here, there in pairs if here != there]
+        if differing:
+            raise DataError(_refusal(folder, "categories", *differing[0]))
+        if len(self.categories) != len(other.categories):
+            raise DataError(_refusal(folder, "categories", len(self.categories), len(other.categories)))
+
+
+def _record(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(
+            f"{path.parent}: holds no predictions (there is no {path.name}): give a store's folder"
+        ) from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is no JSON ({error}): remove the folder, or restore the file") from error
+
+
+def _check_format(number: object) -> None:
+    if not isinstance(number, int) or number > FORMAT:
+        raise DataError(
+            f"expected a format up to {FORMAT}, got {number!r}: use the thingstuff that wrote it, or a newer"
+        )
+
+
+def _essence(categories: Categories) -> list[tuple[int, str, str]]:
+    return [(c.id, c.name, "thing" if c.isthing else "stuff") for c in categories.all]
+
+
+def _refusal(folder: Path, what: str, here: object, there: object) -> str:
+    return (
+        f"{folder}: its predictions were made with other {what} ({here}, now {there}): "
+        "give another output folder, or remove this one"
+    )
