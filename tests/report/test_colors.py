@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import pytest
 
+from thingstuff.errors import DataError
 from thingstuff.report.colors import (
     CLEAR_LAB_DISTANCE,
     MIN_LAB_DISTANCE,
     PALETTE_SIZE,
+    color_of_id,
     contrasting_text,
     instance_colors,
     lab,
@@ -17,8 +19,8 @@ from thingstuff.report.colors import (
 
 PROGRAM = """
 import numpy as np
-from thingstuff.report.colors import instance_colors
-print(instance_colors(np.arange(80).reshape(20, 4)).tolist())
+from thingstuff.report.colors import color_of_id, instance_colors
+print(instance_colors(np.arange(80).reshape(20, 4)).tolist(), [color_of_id(i) for i in range(1, 60)])
 """
 
 
@@ -74,7 +76,8 @@ def test_strangers_get_different_colours_while_there_are_some():
 
 def test_another_process_gives_the_same_colours():
     runs = {subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, check=True).stdout for _ in range(2)}
-    assert runs == {f"{instance_colors(np.arange(80).reshape(20, 4)).tolist()}\n".encode()}
+    colors, by_id = instance_colors(np.arange(80).reshape(20, 4)).tolist(), [color_of_id(i) for i in range(1, 60)]
+    assert runs == {f"{colors} {by_id}\n".encode()}
 
 
 def test_the_colours_around_are_avoided():
@@ -97,3 +100,20 @@ def test_the_boxes_are_not_touched():
 @pytest.mark.parametrize(("background", "text"), [((0, 255, 255), (0, 0, 0)), ((90, 0, 0), (255, 255, 255))])
 def test_text_contrasts_with_its_background(background, text):
     assert contrasting_text(np.array(background, np.uint8)) == text
+
+
+def test_neighbouring_ids_are_far_apart():
+    points = lab(np.array([color_of_id(number) for number in range(1, 3 * PALETTE_SIZE)]))
+    for gap in (1, 2, 3):
+        assert np.linalg.norm(points[gap:] - points[:-gap], axis=1).min() >= MIN_LAB_DISTANCE
+
+
+def test_ids_have_distinct_colours_until_the_palette_ends():
+    assert len({color_of_id(number) for number in range(1, PALETTE_SIZE + 1)}) == PALETTE_SIZE
+    assert color_of_id(PALETTE_SIZE + 1) == color_of_id(1)
+
+
+@pytest.mark.parametrize("number", [0, -1])
+def test_an_id_below_one_is_refused(number):
+    with pytest.raises(DataError, match="from 1 on"):
+        color_of_id(number)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from thingstuff.errors import ConfigError, DataError, UserError
-from thingstuff.report.colors import instance_colors
+from thingstuff.report.colors import color_of_id, instance_colors
 from thingstuff.report.overlay import Layers, OverlayStyle, draw_overlay, shorten, text_alpha
 from thingstuff.report.views import VIEWS, regions_of
 from thingstuff.structures.categories import Categories, Category
@@ -333,3 +333,58 @@ def test_impossible_styles_are_refused(wrong):
 def test_a_font_that_cannot_be_read_is_named(layers, tmp_path):
     with pytest.raises(ConfigError, match=r"nothing\.ttf"):
         draw_overlay(layers, "box", OverlayStyle(font=tmp_path / "nothing.ttf"))
+
+
+def followed(layers: Layers, ids: tuple[int, ...]) -> Layers:
+    return replace(layers, instance_ids=ids)
+
+
+@pytest.mark.parametrize("view", ["box", "instance"])
+def test_a_followed_instance_has_the_colour_of_its_id_and_shows_it(layers, view):
+    regions = {r.label: r.color_bgr for r in regions_of(followed(layers, (9, 2, 60)), view)}
+    assert regions == {
+        "#9 person 0.90": color_of_id(9),
+        "#2 person 0.70": color_of_id(2),
+        "#60 table 0.50": color_of_id(60),
+    }
+
+
+def test_a_followed_instance_keeps_its_colour_where_its_boxes_and_neighbours_change(layers):
+    alone = Layers(layers.image_bgr, CATEGORIES, detections([[50, 30, 80, 60]], [PERSON], 60, 80), instance_ids=(2,))
+    colors = {r.label: r.color_bgr for r in regions_of(followed(layers, (9, 2, 60)), "instance")}
+    assert regions_of(alone, "instance")[0].color_bgr == colors["#2 person 0.70"]
+
+
+def test_the_panoptic_view_takes_segment_ids_for_instance_ids(layers):
+    regions = {r.label: r.color_bgr for r in regions_of(followed(layers, (1, 2, 3)), "panoptic")}
+    assert regions == {
+        "#31 person 0.80": color_of_id(31),
+        "#32 person": color_of_id(32),
+        "sky": bgr(SKY),
+        "grass": bgr(GRASS),
+    }
+
+
+def test_ids_do_not_change_the_semantic_view(layers):
+    plain, with_ids = draw_overlay(layers, "semantic"), draw_overlay(followed(layers, (1, 2, 3)), "semantic")
+    np.testing.assert_array_equal(plain, with_ids)
+
+
+def test_ids_without_scores(layers):
+    regions = regions_of(replace(layers, instance_ids=(1, 2, 3), show_scores=False), "box")
+    assert sorted(r.label for r in regions) == ["#1 person", "#2 person", "#3 table"]
+
+
+def test_no_instances_to_follow(layers):
+    nothing = Layers(layers.image_bgr, CATEGORIES, detections([], [], 60, 80), instance_ids=())
+    assert regions_of(nothing, "instance") == []
+    assert (
+        len(regions_of(Layers(layers.image_bgr, CATEGORIES, panoptic=layers.panoptic, instance_ids=()), "panoptic"))
+        == 4
+    )
+
+
+@pytest.mark.parametrize("ids", [(), (1, 2), (1, 2, 3, 4)])
+def test_an_id_is_needed_for_each_detection(layers, ids):
+    with pytest.raises(DataError, match=f"expected 3 instance ids, one a detection, got {len(ids)}"):
+        followed(layers, ids)

@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
-from detectron2.data.detection_utils import read_image
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from thingstuff.errors import DataError
 
 Channels = Literal["BGR", "RGB"]
 
+# what Pillow's readers raise on files that are damaged in one way or another
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, SyntaxError, LookupError, ArithmeticError),
+    *(RuntimeError, MemoryError, struct.error, zlib.error),
+)
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
 
 def read_image_bgr(path: str | Path) -> np.ndarray:
-    """The image of a file, turned as its EXIF tag says, by the same reader as Detectron2's training uses."""
+    """The image of a file as H x W x 3 uint8 BGR, turned as its EXIF tag says; of several frames the first.
+
+    Equal to Detectron2's `read_image(path, "BGR")`, which training uses, bit for bit, but for two kinds of files that
+    it gets wrong: 16-bit grey is scaled (value / 257, rounded) where Detectron2 cuts it off at 255, and a TIFF with
+    an orientation is turned once where Detectron2 turns it twice. Transparency is dropped, as there. PNGs whose
+    checksums are wrong and images of floats or 32-bit integers, whose range nobody states, are refused.
+    """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"no image at {path}")
+    _refuse_no_file(path)
     try:
-        return np.ascontiguousarray(read_image(str(path), format="BGR"))
-    except (OSError, UnidentifiedImageError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DataError(f"{path} is no image that can be read ({error}): repair or remove it") from error
+        with path.open("rb") as file:
+            return _bgr(_turned(_opened(file)), str(path))
+    except UnidentifiedImageError as error:
+        raise DataError(f"{path} is no image in a format that can be read: repair or remove it") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} is too large ({_one_line(error)}): cut it into tiles") from error
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"{path} is no image that can be read ({_one_line(error)}): repair or remove it") from error
 
 
 def as_bgr(image: Any, channels: Channels = "BGR") -> np.ndarray:
@@ -30,10 +58,58 @@ def as_bgr(image: Any, channels: Channels = "BGR") -> np.ndarray:
     if isinstance(image, str | Path):
         return read_image_bgr(image)
     if isinstance(image, Image.Image):
-        return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+        return _bgr(image, "the PIL image")
     if channels not in ("BGR", "RGB"):
         raise DataError(f"channels is {channels!r}, expected 'BGR' or 'RGB'")
     array = np.asarray(image)
     if array.ndim != 3 or array.shape[2] != 3 or array.dtype != np.uint8 or 0 in array.shape:
         raise DataError(f"expected a path, a PIL image or H x W x 3 uint8, got {array.dtype} of shape {array.shape}")
     return (array if channels == "BGR" else array[:, :, ::-1]).copy()
+
+
+def _refuse_no_file(path: Path) -> None:
+    if path.is_dir():
+        raise DataError(f"{path} is a folder, not an image: name the images in it")
+    if not path.is_file():
+        raise DataError(f"no image at {path}")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes), no image: repair or remove it")
+
+
+def _opened(file: BinaryIO) -> Image.Image:
+    """The decoded image; a file that ends too early is noticed here and not before."""
+    image = Image.open(file)
+    if image.format == "PNG":
+        image.verify()  # decoding does not look at the checksums; verifying consumes the image
+        file.seek(0)
+        image = Image.open(file)
+    image.load()
+    return image
+
+
+def _turned(image: Image.Image) -> Image.Image:
+    # asked after decoding, when Pillow has turned TIFFs already and says so
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except _DAMAGE:  # the pixels are good even where the EXIF block is not
+        turn = None
+    return image if turn is None else image.transpose(turn)
+
+
+def _bgr(image: Image.Image, name: str) -> np.ndarray:
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        return _bgr_of_16_bit(np.asarray(image))
+    if image.mode in ("F", "I"):
+        kind = "floats" if image.mode == "F" else "32-bit integers"
+        raise DataError(f"{name} holds {kind}, whose range is not known: convert it to 8 or 16 bit")
+    return np.ascontiguousarray(np.asarray(image.convert("RGB"))[:, :, ::-1])
+
+
+def _bgr_of_16_bit(grey: np.ndarray) -> np.ndarray:
+    """H x W of 0 to 65535 -> H x W x 3 uint8; 65535 is 255 * 257."""
+    scaled = ((grey.astype(np.int32) + 128) // 257).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,7 +1,7 @@
 """Colours that tell instances apart: the same in every run, and far from each other where boxes meet.
 
-A colour says "another one" and nothing else: it depends on the boxes alone, never on class or score. Distances are
-Euclidean in CIE Lab (CIE76), in which about 2 is just noticeable side by side.
+A colour says "another one" and nothing else: it depends on the boxes alone, or in a video on an id alone, never on
+class or score. Distances are Euclidean in CIE Lab (CIE76), in which about 2 is just noticeable side by side.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from functools import lru_cache
 
 import numpy as np
 from cv2 import COLOR_BGR2Lab, cvtColor
+
+from thingstuff.errors import DataError
 
 PALETTE_SIZE = 48
 MIN_LAB_DISTANCE = 22.0  # any two colours of the palette are at least this far apart
@@ -34,6 +36,19 @@ def instance_colors(boxes_xyxy: np.ndarray, avoid_bgr: np.ndarray | None = None)
         chosen[i] = _choose(distances[neighbours], shunned, times_used)
         times_used[chosen[i]] += 1
     return tints[chosen]
+
+
+def color_of_id(instance_id: int) -> tuple[int, int, int]:
+    """BGR colour of an instance that is followed over the frames of a video: by its id (1, 2, ...) and nothing else.
+
+    Ids that follow each other differ by more than MIN_LAB_DISTANCE, the first ones by most; PALETTE_SIZE ids on, the
+    colours come again.
+    """
+    if instance_id < 1:
+        raise DataError(f"expected an instance id from 1 on, got {instance_id}")
+    tints, _ = _palette()
+    blue, green, red = tints[(instance_id - 1) % PALETTE_SIZE].tolist()
+    return blue, green, red
 
 
 def lab(bgr: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from thingstuff.errors import DataError, UserError
-from thingstuff.report.colors import instance_colors
+from thingstuff.report.colors import color_of_id, instance_colors
 from thingstuff.structures.categories import Categories
 from thingstuff.structures.detections import Detections
 from thingstuff.structures.panoptic_map import PanopticMap
@@ -33,6 +33,9 @@ class Layers:
     stuff_map: np.ndarray | None = None
     panoptic: PanopticMap | None = None
     show_scores: bool = True  # behind the class names; the truth has none
+    # One a detection, from 1 on, where instances are followed over a video: then each has the colour of its id and
+    # shows it. In the panoptic view a thing's segment id counts as its instance id.
+    instance_ids: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         _refuse_other_than_bgr(self.image_bgr)
@@ -44,6 +47,8 @@ class Layers:
             self._refuse_other_size("panoptic map", self.panoptic.ids.shape)
         for category_id in self._used_ids():
             self.categories.by_id(category_id)  # refuses an unknown one
+        if self.instance_ids is not None:
+            self._refuse_other_count(len(self.instance_ids))
 
     @property
     def size(self) -> tuple[int, int]:
@@ -58,6 +63,11 @@ class Layers:
         if tuple(size) != self.size:
             given, expected = " x ".join(map(str, size)), " x ".join(map(str, self.size))
             raise DataError(f"{what}: expected the image's {expected} pixels (height x width), got {given}")
+
+    def _refuse_other_count(self, count: int) -> None:
+        expected = 0 if self.detections is None else len(self.detections)
+        if count != expected:
+            raise DataError(f"expected {expected} instance ids, one a detection, got {count}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +129,9 @@ def _panoptic_view(layers: Layers) -> Iterator[Region]:
     for value, box in boxes.items():
         segment = layers.panoptic.segments[value - 1]
         name = layers.categories.by_id(segment.category_id).name
-        label = _label(name, segment.score if segment.isthing and layers.show_scores else None)
-        yield Region(colors[value], label, _crop_of_value(index_map, value, box), box)
+        score = segment.score if segment.isthing and layers.show_scores else None
+        number = segment.id if segment.isthing and layers.instance_ids is not None else None
+        yield Region(colors[value], _label(name, score, number), _crop_of_value(index_map, value, box), box)
 
 
 VIEWS: dict[str, Callable[[Layers], Iterator[Region]]] = {
@@ -142,16 +153,20 @@ def _refuse_other_than_bgr(image: np.ndarray) -> None:
 def _things(layers: Layers) -> Iterator[tuple[Color, str, np.ndarray]]:
     """Colour, label and box of each detection; the box and the instance view give an instance the same colour."""
     found = layers.detections
-    colors = instance_colors(found.boxes_xyxy).tolist()
-    for color, box_xyxy, category_id, score in zip(
-        colors, found.boxes_xyxy, found.category_ids, found.scores, strict=True
+    if layers.instance_ids is None:
+        numbers, colors = [None] * len(found), instance_colors(found.boxes_xyxy).tolist()
+    else:
+        numbers, colors = layers.instance_ids, [color_of_id(number) for number in layers.instance_ids]
+    for color, number, box_xyxy, category_id, score in zip(
+        colors, numbers, found.boxes_xyxy, found.category_ids, found.scores, strict=True
     ):
         name = layers.categories.by_id(int(category_id)).name
-        yield tuple(color), _label(name, float(score) if layers.show_scores else None), box_xyxy
+        yield tuple(color), _label(name, float(score) if layers.show_scores else None, number), box_xyxy
 
 
-def _label(name: str, score: float | None) -> str:
-    return name if score is None else f"{name} {score:.2f}"
+def _label(name: str, score: float | None, number: int | None) -> str:
+    parts = [] if number is None else [f"#{number}"]
+    return " ".join([*parts, name, *([] if score is None else [f"{score:.2f}"])])
 
 
 def _class_colors(categories: Categories) -> dict[int, Color]:
@@ -206,10 +221,15 @@ def _segment_index_map(panoptic: PanopticMap) -> np.ndarray:
 
 
 def _segment_colors(layers: Layers, boxes: dict[int, Box]) -> dict[int, Color]:
-    """By place: stuff in class colours, things each in their own that keeps clear of the stuff in this image."""
+    """By place: stuff in class colours, things each in their own that keeps clear of the stuff in this image.
+
+    Things that are followed have the colour of their id, which knows nothing of the stuff.
+    """
     class_colors, segments = _class_colors(layers.categories), layers.panoptic.segments
     colors = {v: class_colors[segments[v - 1].category_id] for v in boxes if not segments[v - 1].isthing}
     things = [value for value in boxes if segments[value - 1].isthing]
+    if layers.instance_ids is not None:
+        return colors | {value: color_of_id(segments[value - 1].id) for value in things}
     own = instance_colors(np.array([boxes[value] for value in things]), np.array(list(colors.values())))
     return colors | {value: tuple(color) for value, color in zip(things, own.tolist(), strict=True)}
 
