@@ -58,6 +58,44 @@ def test_loose_boxes_give_the_same_masks_and_tight_boxes():
     assert tight.to_rles() == whole.to_rles()
 
 
+def test_trusted_crops_are_the_same_masks_unchecked():
+    masks = MaskCrops.from_bitmaps(random_bitmaps(np.random.default_rng(4), number=5))
+    trusted = MaskCrops.trusted(masks.crops, masks.boxes_xyxy, masks.height, masks.width)
+    assert trusted.to_rles() == masks.to_rles() == trusted[::-1][::-1].to_rles()
+    assert MaskCrops.trusted(masks.crops, masks.boxes_xyxy, 0, 0).height == 0  # which the constructor refuses
+
+
+@pytest.mark.parametrize("order", ["C", "F", "reversed", "every second", "read-only"])
+def test_bitmaps_in_any_layout(order):
+    bitmaps = random_bitmaps(np.random.default_rng(5), number=6)
+    if order == "read-only":
+        bitmaps.flags.writeable = False
+    layouts = {
+        "F": np.asfortranarray(bitmaps),
+        "reversed": bitmaps[:, ::-1, ::-1],
+        "every second": bitmaps[:, ::2, ::2],
+    }
+    given = layouts.get(order, bitmaps)
+    for dtype in (bool, np.uint8):
+        masks = MaskCrops.from_bitmaps(given.astype(dtype, order="K"))
+        np.testing.assert_array_equal(masks.to_bitmaps(), given)
+        assert masks.boxes_xyxy.dtype == np.int32
+
+
+@pytest.mark.parametrize("shape", [(0, 0, 0), (2, 0, 5), (2, 5, 0), (3, 1, 1)])
+def test_bitmaps_without_pixels_give_empty_crops(shape):
+    masks = MaskCrops.from_bitmaps(np.zeros(shape, bool))
+    assert [crop.shape for crop in masks.crops] == [(0, 0)] * shape[0]
+    np.testing.assert_array_equal(masks.boxes_xyxy, np.zeros((shape[0], 4)))
+
+
+def test_crops_do_not_share_memory_with_the_bitmaps():
+    bitmaps = np.ones((1, 3, 3), bool)
+    masks = MaskCrops.from_bitmaps(bitmaps)
+    bitmaps[:] = False
+    assert masks.areas_px().tolist() == [9]
+
+
 def test_values_above_one_in_a_bitmap_are_inside():
     bitmaps = np.array([[[0, 255], [7, 0]]], np.uint8)
     assert MaskCrops.from_bitmaps(bitmaps).crops[0].tolist() == [[0, 1], [1, 0]]

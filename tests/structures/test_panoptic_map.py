@@ -44,6 +44,13 @@ def test_a_map_of_void_alone_and_one_without_pixels():
         np.testing.assert_array_equal(empty.stuff_map(PETS), np.full(shape, VOID))
 
 
+def test_a_trusted_map_is_the_same_map_unchecked():
+    trusted = PanopticMap.trusted(IDS, pets().segments)
+    assert trusted.ids is IDS and trusted.segments == pets().segments
+    assert len(trusted.to_detections()) == len(pets().to_detections())
+    assert PanopticMap.trusted(IDS, ()).segments == ()  # which the constructor refuses
+
+
 @pytest.mark.parametrize(
     ("ids", "segments", "message"),
     [

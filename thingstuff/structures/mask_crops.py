@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from thingstuff.errors import DataError
 from thingstuff.structures.arrays import expect_array, row_numbers
 from thingstuff.structures.polygons import Polygon, polygons_crop
-from thingstuff.structures.rle import Rle, decode_crop, encode_crop
+from thingstuff.structures.rle import Rle, decode_crop, encode_crops
 from thingstuff.structures.spans import EMPTY_BOX, Box
 
 Crop = NDArray[np.uint8]
@@ -43,6 +43,14 @@ class MaskCrops:
             _check_crop(number, crop, box)
 
     @classmethod
+    def trusted(cls, crops: tuple[Crop, ...], boxes_xyxy: NDArray[np.int32], height: int, width: int) -> MaskCrops:
+        """The same without any check, each of which reads every crop: for code that made the crops itself."""
+        masks = object.__new__(cls)
+        for name, value in (("crops", crops), ("boxes_xyxy", boxes_xyxy), ("height", height), ("width", width)):
+            object.__setattr__(masks, name, value)
+        return masks
+
+    @classmethod
     def from_boxes(cls, pairs: Iterable[tuple[Crop, Box]], height: int, width: int) -> MaskCrops:
         """From pairs (uint8 crop, half-open box), what iterating over a MaskCrops gives."""
         crops, boxes = [], []
@@ -56,8 +64,10 @@ class MaskCrops:
         """N x H x W bool or uint8 (any non-zero value is inside) -> tight crops."""
         if bitmaps.ndim != 3 or bitmaps.dtype not in (np.bool_, np.uint8):
             raise DataError(f"bitmaps: expected bool or uint8, N x H x W, got {bitmaps.dtype} of shape {bitmaps.shape}")
-        _, height, width = bitmaps.shape
-        return cls.from_boxes((_trim(bitmap) for bitmap in bitmaps), height, width)
+        count, height, width = bitmaps.shape
+        trimmed = [_trim(bitmap) for bitmap in bitmaps.view(np.uint8)]
+        boxes = np.array([box for _, box in trimmed], np.int32).reshape(count, 4)
+        return cls.trusted(tuple(crop for crop, _ in trimmed), boxes, height, width)
 
     @classmethod
     def from_rles(cls, rles: Sequence[Mapping[str, Any]], height: int, width: int) -> MaskCrops:
@@ -76,7 +86,7 @@ class MaskCrops:
 
     def to_rles(self) -> list[Rle]:
         """N COCO RLEs of the whole image."""
-        return [encode_crop(crop, x0, y0, self.height, self.width) for crop, (x0, y0, _, _) in self]
+        return encode_crops(self.crops, self.boxes_xyxy[:, :2], self.height, self.width)
 
     def to_bitmaps(self) -> NDArray[np.bool_]:
         """N x H x W bool. For small N and debugging: it costs what the crops save."""
@@ -144,13 +154,15 @@ def _rle_crop(rle: Mapping[str, Any], height: int, width: int) -> tuple[Crop, Bo
     return crop, box
 
 
-def _trim(crop: NDArray[Any], x0: int = 0, y0: int = 0) -> tuple[Crop, Box]:
+def _trim(crop: NDArray[np.uint8], x0: int = 0, y0: int = 0) -> tuple[Crop, Box]:
     """A crop with its corner at (x0, y0) -> the smallest crop around its non-zero pixels, as 0 and 1, and its box."""
-    rows = np.flatnonzero(crop.any(axis=1))
+    import cv2  # reduces rows twice as fast as numpy, but no array without pixels
+
+    rows = np.flatnonzero(cv2.reduce(crop, 1, cv2.REDUCE_MAX)) if crop.size else np.zeros(0, np.int64)
     if rows.size == 0:
         return np.zeros((0, 0), np.uint8), EMPTY_BOX
     top, bottom = int(rows[0]), int(rows[-1]) + 1
-    columns = np.flatnonzero(crop[top:bottom].any(axis=0))
+    columns = np.flatnonzero(crop[top:bottom].view(bool).any(axis=0))
     left, right = int(columns[0]), int(columns[-1]) + 1
     trimmed = (crop[top:bottom, left:right] != 0).view(np.uint8)
     return trimmed, (x0 + left, y0 + top, x0 + right, y0 + bottom)

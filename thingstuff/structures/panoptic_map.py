@@ -54,6 +54,14 @@ class PanopticMap:
                 raise DataError(f"segment {segment.id}: expected area and bbox {found} of its pixels, got {stated}")
 
     @classmethod
+    def trusted(cls, ids: NDArray[np.uint32], segments: tuple[Segment, ...]) -> PanopticMap:
+        """The same without any check, which would cost as much as a merge: for code that made both together."""
+        panoptic = object.__new__(cls)
+        object.__setattr__(panoptic, "ids", ids)
+        object.__setattr__(panoptic, "segments", segments)
+        return panoptic
+
+    @classmethod
     def from_labels(
         cls,
         ids: NDArray[np.uint32],

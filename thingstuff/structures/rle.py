@@ -7,15 +7,17 @@ the cost follows the object and not the image; and a damaged record raises an er
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
 
 from thingstuff.errors import DataError
-from thingstuff.structures.rle_string import compress, decompress
-from thingstuff.structures.spans import Box, Spans, bitmap_from_spans, crop_from_spans, spans_from_crop, tight_box
+from thingstuff.structures.rle_string import compress_each, decompress
+from thingstuff.structures.spans import Box, Spans, bitmap_from_spans, crop_from_spans, edges_from_crops, tight_box
+
+BATCH_PX = 1 << 20
 
 
 class Rle(TypedDict):
@@ -33,15 +35,23 @@ def encode(bitmap: NDArray[Any]) -> Rle:
 def encode_crop(crop: NDArray[Any], x0: int, y0: int, height: int, width: int) -> Rle:
     """A bool or uint8 crop with its corner at (x0, y0) of an H x W image -> RLE of the whole image."""
     _check_crop(crop, x0, y0, height, width)
-    return encode_spans(spans_from_crop(crop, x0, y0, height), height, width)
+    return encode_crops([crop != 0], np.array([[x0, y0]]), height, width)[0]
 
 
-def encode_spans(spans: Spans, height: int, width: int) -> Rle:
-    """Spans, none touching the next, of an H x W image -> RLE."""
-    counts = np.diff(spans.reshape(-1), prepend=0, append=height * width)
-    # A mask that reaches the last pixel has no last run of zeros; an image without pixels still has one run.
-    counts = counts[:-1] if counts.size > 1 and counts[-1] == 0 else counts
-    return {"size": [int(height), int(width)], "counts": compress(counts)}
+def encode_crops(
+    crops: Sequence[NDArray[Any]], corners_xy: NDArray[np.integer[Any]], height: int, width: int
+) -> list[Rle]:
+    """N crops of 0 and 1, bool or uint8, and the top left corner of each (N x 2) -> N RLEs of the whole image.
+
+    The string operations are shared, so that many small masks cost less than one by one.
+    """
+    for crop, (x0, y0) in zip(crops, corners_xy.tolist(), strict=True):
+        _check_crop(crop, x0, y0, height, width)
+    strings: list[str] = []
+    for rows in _batches(crops):
+        edges, numbers = edges_from_crops(crops[rows], corners_xy[rows].astype(np.int64), height)
+        strings += compress_each(*_counts_between(edges, numbers, height * width))
+    return [{"size": [int(height), int(width)], "counts": text} for text in strings]
 
 
 def decode(rle: Mapping[str, Any]) -> NDArray[np.uint8]:
@@ -75,6 +85,38 @@ def _check_crop(crop: NDArray[Any], x0: int, y0: int, height: int, width: int) -
     x1, y1 = x0 + crop.shape[1], y0 + crop.shape[0]
     if not (x0 >= 0 and x1 <= width and y0 >= 0 and y1 <= height):
         raise DataError(f"mask: expected a crop inside {width} x {height} pixels, got {(x0, y0, x1, y1)}")
+
+
+def _batches(crops: Sequence[NDArray[Any]]) -> Iterator[slice]:
+    """Consecutive crops, as many as BATCH_PX allows, so that what a batch needs stays in the cache."""
+    first, pixels = 0, 0
+    for number, crop in enumerate(crops):
+        if pixels and pixels + crop.size > BATCH_PX:
+            yield slice(first, number)
+            first, pixels = number, 0
+        pixels += crop.size
+    if first < len(crops):
+        yield slice(first, len(crops))
+
+
+def _counts_between(
+    edges: NDArray[np.int64], numbers: NDArray[np.int64], pixels: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The edges of N masks of as many pixels, `numbers` each -> their run lengths, and how many each mask has."""
+    # Each mask becomes 0, its edges, `pixels`; the step from one mask to the next is no run.
+    last = np.cumsum(numbers + 2) - 1
+    bounds = np.zeros(edges.size + 2 * numbers.size, np.int64)
+    bounds[last] = pixels
+    inside = np.ones(bounds.size, bool)
+    inside[last] = inside[last - numbers - 1] = False
+    bounds[inside] = edges
+    counts = np.diff(bounds)
+    # A mask that reaches the last pixel has no last run of zeros; an image without pixels still has one run.
+    closed = (counts[last - 1] == 0) & (numbers > 0)
+    kept = np.ones(counts.size, bool)
+    kept[last[:-1]] = False
+    kept[last[closed] - 1] = False
+    return counts[kept], numbers + 1 - closed
 
 
 def _read(rle: Mapping[str, Any]) -> tuple[Spans, int, int]:

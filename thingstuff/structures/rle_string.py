@@ -8,6 +8,7 @@ added to make it printable.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -22,13 +23,24 @@ GROUP, MORE, SIGN, PRINTABLE = 31, 32, 16, 48
 
 def compress(counts: NDArray[Any] | Sequence[int]) -> str:
     """Run lengths, each 0 to 2**32 - 1 -> COCO's string, byte for byte that of pycocotools."""
-    numbers = _checked(np.array(counts, np.int64).reshape(-1))
-    numbers[3:] -= numbers[1:-2]
+    flat = np.array(counts, np.int64).reshape(-1)
+    return compress_each(flat, np.array([flat.size]))[0]
+
+
+def compress_each(counts: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[str]:
+    """The run lengths of N masks one after another, and how many each has -> N strings, in one pass for all."""
+    ends = np.cumsum(lengths)
+    numbers = _differences(_checked(counts), np.repeat(ends - lengths, lengths))
     groups = _group_counts(numbers)
-    place = np.arange(groups.max(initial=1))
-    bits = (numbers[:, None] >> (5 * place)) & GROUP
-    bits += np.where(place < groups[:, None] - 1, MORE, 0) + PRINTABLE
-    return str(bits[place < groups[:, None]].astype(np.uint8).tobytes(), "ascii")
+    after = np.cumsum(groups)
+    characters = np.zeros(int(groups.sum()), np.uint8)
+    for place in range(int(groups.max(initial=0))):
+        left = np.flatnonzero(groups > place)  # ever fewer: most differences are short
+        bits = (numbers[left] >> (5 * place)) & GROUP
+        characters[(after - groups)[left] + place] = bits + PRINTABLE + MORE * (groups[left] > place + 1)
+    text = str(characters.tobytes(), "ascii")
+    cuts = np.append(0, after)[np.append(0, ends)].tolist()
+    return [text[start:end] for start, end in pairwise(cuts)]
 
 
 def decompress(text: str | bytes) -> NDArray[np.int64]:
@@ -45,11 +57,24 @@ def decompress(text: str | bytes) -> NDArray[np.int64]:
     return _checked(counts)
 
 
+def _differences(counts: NDArray[np.int64], first: NDArray[np.int64]) -> NDArray[np.int64]:
+    """What is stored of each count; `first` is where the mask of each begins."""
+    late = np.flatnonzero(np.arange(counts.size) - first >= 3)
+    numbers = counts.copy()
+    numbers[late] -= counts[late - 2]
+    return numbers
+
+
 def _group_counts(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
     """How many groups of five bits hold each number with its sign."""
-    limits = 1 << (5 * np.arange(1, MAX_GROUPS) - 1)
-    magnitude = np.where(numbers < 0, ~numbers, numbers)
-    return np.searchsorted(limits, magnitude, side="right") + 1
+    magnitude = numbers ^ (numbers >> 63)
+    groups = np.ones(numbers.size, np.int64)
+    for limit in (1 << (5 * np.arange(1, MAX_GROUPS) - 1)).tolist():
+        longer = magnitude >= limit
+        if not longer.any():
+            break
+        groups += longer
+    return groups
 
 
 def _numbers(codes: NDArray[np.int64], text: str | bytes) -> NDArray[np.int64]:
@@ -64,9 +89,9 @@ def _numbers(codes: NDArray[np.int64], text: str | bytes) -> NDArray[np.int64]:
 
 
 def _checked(counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    wrong = counts[(counts < 0) | (counts > MAX_COUNT)]
-    if wrong.size:
-        raise DataError(f"RLE: expected run lengths 0 to {MAX_COUNT}, got {wrong[0]}")
+    if counts.min(initial=0) < 0 or counts.max(initial=0) > MAX_COUNT:
+        wrong = counts[(counts < 0) | (counts > MAX_COUNT)][0]
+        raise DataError(f"RLE: expected run lengths 0 to {MAX_COUNT}, got {wrong}")
     return counts
 
 

@@ -6,12 +6,11 @@ overlap. Run lengths, crops and polygons are converted into each other through t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from thingstuff.structures.runs import run_starts
 
 Spans = NDArray[np.int64]
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, half-open
@@ -19,15 +18,24 @@ Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, half-open
 EMPTY_BOX: Box = (0, 0, 0, 0)
 
 
-def spans_from_crop(crop: NDArray[Any], x0: int, y0: int, height: int) -> Spans:
-    """The non-zero pixels of a crop whose corner is at (x0, y0) of an image `height` high, as few spans as possible."""
-    rows, columns = crop.shape
-    # A zero ahead of every column closes each span inside its column.
-    padded = np.zeros(1 + columns * (rows + 1), bool)
-    padded[1:].reshape(columns, rows + 1)[:, :rows] = crop.T
-    edges = run_starts(padded)[1:] - 1
-    column, row = np.divmod(edges, rows + 1)
-    return _join_touching(((x0 + column) * height + y0 + row).reshape(-1, 2))
+def edges_from_crops(
+    crops: Sequence[NDArray[Any]], corners_xy: NDArray[Any], height: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """N crops of 0 and 1 with their top left corners (N x 2) -> the edges of all spans, and how many each mask has.
+
+    The crops are bool or uint8. A mask's edges ascend and alternate: start, end, start, ... of as few spans as
+    possible, in an image `height` high. All crops are searched in one pass, row by row as they lie in memory: the few
+    edges are brought into column order, not the pixels.
+    """
+    columns = np.array([crop.shape[1] for crop in crops], np.int64)
+    ends = np.cumsum([crop.size + crop.shape[1] for crop in crops], dtype=np.int64)
+    found = np.flatnonzero(_changes_down(crops, ends))
+    mask = np.repeat(np.arange(len(crops)), np.diff(np.searchsorted(found, ends), prepend=0))
+    row, column = np.divmod(found - np.append(0, ends)[mask], columns[mask])
+    edges = (corners_xy[mask, 0] + column) * height + corners_xy[mask, 1] + row
+    # `mask` ascends already, and still does once the edges are sorted mask by mask.
+    apart = (edges.max(initial=0) + 1) * mask
+    return _join_touching(np.sort(edges + apart) - apart, mask, len(crops))
 
 
 def crop_from_spans(spans: Spans, height: int) -> tuple[NDArray[np.uint8], Box]:
@@ -62,10 +70,24 @@ def tight_box(spans: Spans, height: int) -> Box:
     return x0, int(first_y.min()), x1, int(last_y.max()) + 1
 
 
-def _join_touching(spans: Spans) -> Spans:
-    # Only columns as high as the image touch: one ends where the next begins.
-    apart = spans[1:, 0] != spans[:-1, 1]
-    if apart.all():
-        return spans
-    first, last = np.append(True, apart), np.append(apart, True)
-    return np.stack([spans[first, 0], spans[last, 1]], axis=1)
+def _changes_down(crops: Sequence[NDArray[Any]], ends: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """For each crop one row more than it has, raveled: where a pixel differs from the one above; outside is False."""
+    changes = np.zeros(int(ends[-1]) if len(ends) else 0, bool)
+    for crop, end in zip(crops, ends.tolist(), strict=True):
+        rows, columns = crop.shape
+        mine = changes[end - (rows + 1) * columns : end].reshape(rows + 1, columns)
+        if rows:
+            np.not_equal(crop[1:], crop[:-1], out=mine[1:-1])
+            mine[0], mine[-1] = crop[0], crop[-1]
+    return changes
+
+
+def _join_touching(
+    edges: NDArray[np.int64], mask: NDArray[np.int64], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Only columns as high as the image touch: one ends where the next begins, and neither is an edge then.
+    same = (edges[1:] == edges[:-1]) & (mask[1:] == mask[:-1])
+    if same.any():
+        kept = ~(np.append(False, same) | np.append(same, False))
+        edges, mask = edges[kept], mask[kept]
+    return edges, np.bincount(mask, minlength=count)
