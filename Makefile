@@ -50,6 +50,8 @@ check: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tools/benchmark.py mask-ap
+	$(BIN)/python tools/benchmark.py merge
+	$(BIN)/python tools/benchmark.py paste
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

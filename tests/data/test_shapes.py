@@ -158,3 +158,59 @@ def test_panoptic_truth_numbers_things_first(scenes):
     truth = panoptic_truth(scenes[0])
     assert [s.id for s in truth.segments] == list(range(1, len(truth.segments) + 1))
     assert [s.isthing for s in truth.segments] == sorted((s.isthing for s in truth.segments), reverse=True)
+
+
+# ---- the standard convention -------------------------------------------------------------------------------------
+
+
+def test_standard_sets_are_those_of_detectron2s_own_registration(small_shapes, tmp_path):
+    """Detectron2's loader, given the panoptic file and our metadata, gives the same records, but for JPEG names."""
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data.datasets.coco_panoptic import load_coco_panoptic_json
+
+    from thingstuff.data.catalog import require_datasets
+
+    require_datasets(["shapes_train_standard", "shapes_val_standard"])
+    metadata = MetadataCatalog.get("shapes_val_standard")
+    for image in (small_shapes / "val").iterdir():
+        (tmp_path / image.name).with_suffix(".jpg").touch()
+    theirs = load_coco_panoptic_json(metadata.panoptic_json, str(tmp_path), metadata.panoptic_root, metadata.as_dict())
+    ours = DatasetCatalog.get("shapes_val_standard")
+    assert len(ours) == 6
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert cv2.imread(mine["file_name"]).shape == (mine["height"], mine["width"], 3)
+        names = {"file_name": str((tmp_path / mine["file_name"].rpartition("/")[2]).with_suffix(".jpg"))}
+        sizes = {"height": mine["height"], "width": mine["width"]}
+        assert {**mine, **names} == {**reference, **sizes}
+
+
+def test_standard_metadata_is_one_list_of_classes(small_shapes):
+    from detectron2.data import MetadataCatalog
+
+    from thingstuff.data.catalog import register_shapes
+    from thingstuff.structures import Categories
+
+    register_shapes()
+    metadata = MetadataCatalog.get("shapes_val_standard")
+    assert metadata.thing_classes == metadata.stuff_classes == [c.name for c in CATEGORIES.all]
+    indices = metadata.thing_dataset_id_to_contiguous_id | metadata.stuff_dataset_id_to_contiguous_id
+    assert [indices[c.id] for c in CATEGORIES.all] == list(range(len(CATEGORIES)))
+    assert set(metadata.thing_dataset_id_to_contiguous_id) == {c.id for c in CATEGORIES.things}
+    assert Categories.from_metadata(metadata) == CATEGORIES
+    assert (metadata.label_divisor, metadata.ignore_label) == (1000, 255)
+    assert not metadata.get("sem_seg_root")
+
+
+@pytest.fixture
+def panoptic_records(small_shapes):
+    from thingstuff.config import load_config
+    from thingstuff.data.catalog import require_datasets
+    from thingstuff.data.records import training_records
+
+    require_datasets(["shapes_train_standard"])
+    return training_records(load_config("thingstuff://shapes/panoptic_deeplab.yaml"))
+
+
+def test_standard_sets_train_as_they_are(panoptic_records):
+    assert len(panoptic_records) == 8
+    assert {s["category_id"] for r in panoptic_records for s in r["segments_info"]} <= set(range(len(CATEGORIES)))

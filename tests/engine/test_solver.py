@@ -88,3 +88,21 @@ def test_unknown_choices_name_the_known(overrides, said):
     cfg = cfg_with(*overrides)
     with pytest.raises(ConfigError, match=said):
         build_lr_scheduler(cfg, build_optimizer(cfg, net()))
+
+
+def test_adam_is_torchs(tiny_cfg):
+    cfg = tiny_cfg("shapes/mask_rcnn.yaml", "SOLVER.OPTIMIZER", "ADAM")
+    assert type(build_optimizer(cfg, torch.nn.Linear(2, 2))) is torch.optim.Adam
+
+
+def test_the_polynomial_schedule_of_detectron2s_deeplab(tiny_cfg):
+    named = ("SOLVER.LR_SCHEDULER_NAME", "WarmupPolyLR", "SOLVER.MAX_ITER", "100", "SOLVER.WARMUP_ITERS", "0")
+    with pytest.raises(ConfigError, match=r"detectron2\.projects\.deeplab in IMPORTS"):
+        build_lr_scheduler(tiny_cfg("shapes/mask_rcnn.yaml", *named), None)
+    cfg = tiny_cfg("shapes/mask_rcnn.yaml", "IMPORTS", "['detectron2.projects.deeplab']", *named)
+    optimizer = torch.optim.SGD(torch.nn.Linear(2, 2).parameters(), lr=1.0)
+    schedule = build_lr_scheduler(cfg, optimizer)
+    for _ in range(40):
+        optimizer.step()
+        schedule.step()
+    assert optimizer.param_groups[0]["lr"] == pytest.approx((1 - 40 / 100) ** 0.9)

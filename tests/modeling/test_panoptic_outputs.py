@@ -10,8 +10,8 @@ from detectron2.modeling.meta_arch.panoptic_fpn import combine_semantic_and_inst
 from detectron2.structures import Instances
 
 import thingstuff.config  # noqa: F401
-from thingstuff.modeling.panoptic_outputs import to_panoptic_map, to_panoptic_seg, with_dataset_ids
 from thingstuff.errors import DataError
+from thingstuff.modeling.panoptic_outputs import to_panoptic_map, to_panoptic_seg, with_dataset_ids
 from thingstuff.structures import Categories, Category, PanopticMap
 
 CATEGORIES = Categories(

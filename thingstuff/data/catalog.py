@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,21 +19,33 @@ _PATH_KEYS = ("json_file", "image_root", "sem_seg_root", "panoptic_root", "panop
 
 
 def register_shapes() -> None:
-    """Make `shapes_train` and `shapes_val` known to Detectron2; the files are written when they are first read."""
+    """Make `shapes_train`, `shapes_val` and their `_standard` forms known to Detectron2.
+
+    The first two have the "separated" truth of Panoptic FPN: instances with their own class indices, and stuff maps.
+    The others have the "standard" truth of Panoptic-DeepLab: panoptic files, and one list of classes for all of it.
+    The files are the same, and are written when they are first read.
+    """
     for split in SPLITS:
-        name = f"shapes_{split}"
-        if name not in DatasetCatalog:
-            DatasetCatalog.register(name, lambda split=split: _load_shapes(split))
-            MetadataCatalog.get(name).set(**_shapes_metadata(split))
+        _register(f"shapes_{split}", _shapes_metadata(split), lambda split=split: _load_shapes(split))
+        _register(f"shapes_{split}_standard", _standard_metadata(split), lambda split=split: _load_standard(split))
+
+
+def _register(name: str, metadata: dict[str, Any], load: Callable[[], list[dict[str, Any]]]) -> None:
+    if name not in DatasetCatalog:
+        DatasetCatalog.register(name, load)
+        MetadataCatalog.get(name).set(**metadata)
 
 
 def _shapes_metadata(split: str) -> dict[str, Any]:
+    sem_seg_root = str(shapes_root() / f"stuff_{split}")
+    return {**_paths_metadata(split), **CATEGORIES.to_metadata(), "sem_seg_root": sem_seg_root}
+
+
+def _paths_metadata(split: str) -> dict[str, Any]:
     root = shapes_root()
     return {
-        **CATEGORIES.to_metadata(),
         "json_file": str(root / "annotations" / f"instances_{split}.json"),
         "image_root": str(root / split),
-        "sem_seg_root": str(root / f"stuff_{split}"),
         "panoptic_root": str(root / f"panoptic_{split}"),
         "panoptic_json": str(root / "annotations" / f"panoptic_{split}.json"),
         "evaluator_type": "coco_panoptic_seg",
@@ -48,8 +61,65 @@ def _load_shapes(split: str) -> list[dict[str, Any]]:
     return [{**r, "sem_seg_file_name": str(Path(paths["sem_seg_root"]) / Path(r["file_name"]).name)} for r in records]
 
 
+# ---- the standard convention -------------------------------------------------------------------------------------
+
+
+def _standard_metadata(split: str) -> dict[str, Any]:
+    """Things and stuff are one list of classes, as in Detectron2's `coco_2017_val_panoptic`; each id map names a part.
+
+    There is no `sem_seg_root`: the panoptic files hold the semantic truth, of things too.
+    """
+    index_of = {category: index for index, category in enumerate(CATEGORIES.all)}
+    names, colors = [c.name for c in CATEGORIES.all], [list(color) for color in CATEGORIES.colors()]
+    return {
+        **_paths_metadata(split),
+        "thing_classes": names,
+        "thing_colors": colors,
+        "thing_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in CATEGORIES.things},
+        "stuff_classes": names,
+        "stuff_colors": colors,
+        "stuff_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in CATEGORIES.stuff},
+        "label_divisor": 1000,
+    }
+
+
+def _load_standard(split: str) -> list[dict[str, Any]]:
+    """Detectron2's dictionaries with one panoptic file an image.
+
+    As Detectron2's `load_coco_panoptic_json`, which expects JPEG images, and with their sizes.
+    """
+    ensure_shapes(shapes_root())
+    metadata = _standard_metadata(split)
+    content = json.loads(Path(metadata["panoptic_json"]).read_text())
+    image_by_id = {image["id"]: image for image in content["images"]}
+    return [_standard_record(image_by_id[truth["image_id"]], truth, metadata) for truth in content["annotations"]]
+
+
+def _standard_record(image: Mapping[str, Any], truth: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "file_name": str(Path(metadata["image_root"]) / image["file_name"]),
+        "image_id": image["id"],
+        "height": image["height"],
+        "width": image["width"],
+        "pan_seg_file_name": str(Path(metadata["panoptic_root"]) / truth["file_name"]),
+        "segments_info": [_standard_segment(segment, metadata) for segment in truth["segments_info"]],
+    }
+
+
+def _standard_segment(segment: Mapping[str, Any], metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """A segment of the panoptic JSON with a class index in place of its data set id."""
+    category_id, things = segment["category_id"], metadata["thing_dataset_id_to_contiguous_id"]
+    isthing = category_id in things
+    indices = things if isthing else metadata["stuff_dataset_id_to_contiguous_id"]
+    return {**segment, "category_id": indices[category_id], "isthing": isthing}
+
+
+# ---- names in a config -------------------------------------------------------------------------------------------
+
+
 def metadata_with_classes(name: str) -> Any:
     """The metadata of a data set with its class names, which a COCO file registered by a user tells only when read."""
+    register_shapes()
     metadata = MetadataCatalog.get(name)
     if not (metadata.get("thing_classes") or metadata.get("stuff_classes")) and name in DatasetCatalog:
         load_records(name)

@@ -12,16 +12,19 @@ from fvcore.common.param_scheduler import CompositeParamScheduler, CosineParamSc
 
 from thingstuff.errors import ConfigError
 
-_OPTIMIZERS = ("SGD", "ADAMW")
-_SCHEDULES = ("OneCycleLR", "WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR")
+_ADAMS = {"ADAMW": torch.optim.AdamW, "ADAM": torch.optim.Adam}
+_OPTIMIZERS = ("SGD", *_ADAMS)
+_OF_DETECTRON2 = ("WarmupMultiStepLR", "WarmupCosineLR", "WarmupStepWithFixedGammaLR")
+_OF_DEEPLAB = "WarmupPolyLR"  # of Detectron2's DeepLab project, which adds the keys that it needs
+_SCHEDULES = ("OneCycleLR", *_OF_DETECTRON2, _OF_DEEPLAB)
 
 
 def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """SGD exactly as Detectron2 builds it, or AdamW with the same parameter groups and clipping."""
+    """SGD exactly as Detectron2 builds it, or AdamW or Adam with the same parameter groups and clipping."""
     solver = cfg.SOLVER
     if solver.OPTIMIZER == "SGD":
         return detectron2_optimizer(cfg, model)
-    if solver.OPTIMIZER != "ADAMW":
+    if solver.OPTIMIZER not in _ADAMS:
         raise ConfigError(f"SOLVER.OPTIMIZER is {solver.OPTIMIZER}, expected one of {', '.join(_OPTIMIZERS)}")
     groups = get_default_optimizer_params(
         model,
@@ -30,7 +33,7 @@ def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimiz
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
     )
-    build = maybe_add_gradient_clipping(cfg, torch.optim.AdamW)
+    build = maybe_add_gradient_clipping(cfg, _ADAMS[solver.OPTIMIZER])
     return build(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)
 
 
@@ -41,8 +44,10 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.
         raise ConfigError(
             f"SOLVER.LR_SCHEDULER_NAME is {solver.LR_SCHEDULER_NAME}, expected one of {', '.join(_SCHEDULES)}"
         )
-    if solver.LR_SCHEDULER_NAME != "OneCycleLR":
+    if solver.LR_SCHEDULER_NAME in _OF_DETECTRON2:
         return detectron2_scheduler(cfg, optimizer)
+    if solver.LR_SCHEDULER_NAME == _OF_DEEPLAB:
+        return _deeplab_scheduler(cfg, optimizer)
     if not 0 < solver.ONE_CYCLE_RISE < 1:
         raise ConfigError(f"SOLVER.ONE_CYCLE_RISE is {solver.ONE_CYCLE_RISE}, expected a share between 0 and 1")
     rise = CosineParamScheduler(1 / solver.ONE_CYCLE_START_DIVISOR, 1.0)
@@ -50,3 +55,11 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.
     shares = [solver.ONE_CYCLE_RISE, 1 - solver.ONE_CYCLE_RISE]
     cycle = CompositeParamScheduler([rise, fall], shares, ["rescaled", "rescaled"])
     return LRMultiplier(optimizer, cycle, solver.MAX_ITER)
+
+
+def _deeplab_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:
+    if "POLY_LR_POWER" not in cfg.SOLVER:
+        raise ConfigError(f"SOLVER.LR_SCHEDULER_NAME is {_OF_DEEPLAB}: name detectron2.projects.deeplab in IMPORTS")
+    from detectron2.projects.deeplab import build_lr_scheduler as deeplab_scheduler
+
+    return deeplab_scheduler(cfg, optimizer)

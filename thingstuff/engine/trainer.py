@@ -15,9 +15,11 @@ from detectron2.utils import comm
 from detectron2.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
+from thingstuff.data.mappers import build_mapper
 from thingstuff.data.records import training_records
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
+from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.progress import TrainingProgress
 from thingstuff.engine.solver import build_lr_scheduler, build_optimizer
 
@@ -34,6 +36,7 @@ class Trainer(DefaultTrainer):
     def __init__(self, cfg: CfgNode) -> None:
         self.results: dict[str, Any] = {}
         self.evaluation_seconds = 0.0
+        self.panoptic = PanopticOption.from_config(cfg) if cfg.DATASETS.TEST else None
         super().__init__(cfg)
 
     def build_hooks(self) -> list[HookBase]:
@@ -57,7 +60,7 @@ class Trainer(DefaultTrainer):
 
     def _evaluate(self) -> dict[str, Any]:
         start = time.perf_counter()
-        self.results = evaluate(self.cfg, self.model)
+        self.results = evaluate(self.cfg, self.model, self.panoptic)
         self.evaluation_seconds += time.perf_counter() - start
         # metrics.json keeps Detectron2's keys, which name the data set only where there are several
         return next(iter(self.results.values())) if len(self.results) == 1 else self.results
@@ -82,10 +85,12 @@ class Trainer(DefaultTrainer):
 
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
-        """Detectron2's loader, on records that were checked first."""
-        return build_detection_train_loader(cfg, dataset=training_records(cfg))
+        """Detectron2's loader with the mapper that the config names, on records that were checked first."""
+        return build_detection_train_loader(cfg, dataset=training_records(cfg), mapper=build_mapper(cfg))
 
     @classmethod
     def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators: Any = None) -> dict[str, Any]:
         """As Detectron2's, with our evaluators where none are given; always by data set."""
-        return evaluate(cfg, model) if evaluators is None else super().test(cfg, model, evaluators)
+        if evaluators is not None:
+            return super().test(cfg, model, evaluators)
+        return evaluate(cfg, model, PanopticOption.from_config(cfg))

@@ -1,0 +1,62 @@
+"""One call for every kind of Detectron2 model: inputs in, plain data out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
+from numpy.typing import NDArray
+from torch import nn
+
+from thingstuff.modeling.label_space import LabelSpace
+from thingstuff.modeling.outputs import to_detections
+from thingstuff.modeling.panoptic_outputs import to_panoptic_map
+from thingstuff.modeling.postprocess import postprocess_instances
+from thingstuff.modeling.prediction import Prediction
+from thingstuff.modeling.stuff_labels import stuff_labels
+from thingstuff.modeling.stuff_sources import Inputs, output_size, semantic_logits
+from thingstuff.modeling.things_and_stuff import ThingsAndStuff
+from thingstuff.structures import Categories
+
+
+@dataclass(frozen=True)
+class OutputReader:
+    """Calls a model in inference and reads its answers; the classes are those of `metadata`.
+
+    Detectron2's own architectures are stopped before they blow masks and scores up to N x H x W, and their small
+    outputs are read; any other model is called as it is. The answers are the same.
+    """
+
+    categories: Categories
+    metadata: Any
+
+    def __call__(self, model: nn.Module, inputs: Inputs) -> list[Prediction]:
+        if isinstance(model, ThingsAndStuff):
+            return model.predict(inputs)
+        if isinstance(model, GeneralizedRCNN) and not isinstance(model, PanopticFPN):
+            raw = model.inference(inputs, do_postprocess=False)
+            pairs = zip(inputs, raw, strict=True)
+            return [Prediction(postprocess_instances(r, *output_size(one), self.categories)) for one, r in pairs]
+        if type(model).forward is SemanticSegmentor.forward:
+            pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
+            return [Prediction(stuff_map=self._stuff_map(logits, one)) for one, logits in pairs]
+        return [self._read(answer) for answer in model(inputs)]
+
+    def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
+        labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
+        return LabelSpace.from_metadata(self.metadata).stuff_map(labels, self.categories)
+
+    def _read(self, answer: Mapping[str, Any]) -> Prediction:
+        """From the outputs that Detectron2 documents."""
+        detections = stuff_map = panoptic = None
+        if "instances" in answer:
+            detections = to_detections(answer["instances"], self.categories)
+        if "sem_seg" in answer:
+            labels = answer["sem_seg"].argmax(dim=0).cpu().numpy()
+            stuff_map = LabelSpace.from_metadata(self.metadata).stuff_map(labels, self.categories)
+        if "panoptic_seg" in answer:
+            panoptic = to_panoptic_map(answer["panoptic_seg"], self.metadata, self.categories)
+        return Prediction(detections, stuff_map, panoptic)

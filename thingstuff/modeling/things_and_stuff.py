@@ -1,0 +1,100 @@
+"""Things + stuff: an instance model, a source of stuff and a merge rule, called as one Detectron2 model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from detectron2.modeling import GeneralizedRCNN
+from detectron2.structures import Boxes, Instances
+from torch import nn
+
+from thingstuff.errors import ConfigError
+from thingstuff.merge import Rule, merge
+from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
+from thingstuff.modeling.postprocess import postprocess_instances
+from thingstuff.modeling.prediction import Prediction
+from thingstuff.modeling.stuff_sources import Inputs, Stuff, StuffSource, output_size
+from thingstuff.structures import Categories, Detections
+
+
+@dataclass(frozen=True, eq=False)
+class _Answer:
+    prediction: Prediction
+    stuff: Stuff
+
+
+class ThingsAndStuff(nn.Module):
+    """For inference only; train the instance model itself.
+
+    Called as a model it answers with Detectron2's keys `instances`, `sem_seg` and `panoptic_seg`, on the CPU; `predict`
+    gives the same as plain data, without an array of N x H x W. Classes are those of `categories`; `metadata`, which
+    has the keys of a Detectron2 metadata entry, says how `panoptic_seg` numbers them (default: things and stuff apart).
+    """
+
+    def __init__(
+        self,
+        *,
+        things: nn.Module,
+        stuff: StuffSource,
+        rule: Rule,
+        categories: Categories,
+        metadata: Any = None,
+    ) -> None:
+        super().__init__()
+        if not isinstance(things, GeneralizedRCNN):
+            kind = type(things).__name__
+            raise ConfigError(
+                f"PANOPTIC.ENABLED needs a Mask R-CNN or one of its kin, MODEL.META_ARCHITECTURE is {kind}"
+            )
+        self.things = things
+        self.stuff = stuff
+        self.rule = rule
+        self.categories = categories
+        self._metadata = categories.to_metadata() if metadata is None else metadata
+        self.train(things.training)
+
+    @property
+    def device(self) -> torch.device:
+        return self.things.device
+
+    def predict(self, inputs: Inputs) -> list[Prediction]:
+        """Detectron2's model inputs -> detections, stuff map, panoptic map and ledger of each image."""
+        return [answer.prediction for answer in self._answers(inputs)]
+
+    def forward(self, inputs: Inputs) -> list[dict[str, Any]]:
+        return [self._detectron2_output(answer) for answer in self._answers(inputs)]
+
+    def _answers(self, inputs: Inputs) -> list[_Answer]:
+        if self.training:
+            raise RuntimeError("things + stuff are merged in inference only: call .eval() first")
+        raw = self.things.inference(inputs, do_postprocess=False)
+        instances, head_logits = raw if isinstance(raw, tuple) else (raw, None)
+        stuff = self.stuff(inputs, head_logits)
+        return [self._merged(*one) for one in zip(inputs, instances, stuff, strict=True)]
+
+    def _merged(self, one: Any, raw: Instances, stuff: Stuff) -> _Answer:
+        detections = postprocess_instances(raw, *output_size(one), self.categories)
+        panoptic, ledger = merge(detections, stuff.stuff_map, self.categories, self.rule)
+        return _Answer(Prediction(detections, stuff.stuff_map, panoptic, ledger), stuff)
+
+    def _detectron2_output(self, answer: _Answer) -> dict[str, Any]:
+        found = answer.prediction
+        index_of = {e.segment_id: e.index for e in found.ledger.instances if e.segment_id is not None}
+        return {
+            "sem_seg": answer.stuff.scores(),
+            "instances": to_instances(found.detections, self.categories),
+            "panoptic_seg": to_panoptic_seg(found.panoptic, index_of, self._metadata),
+        }
+
+
+def to_instances(detections: Detections, categories: Categories) -> Instances:
+    """Detections -> Detectron2's Instances on the CPU, with N x H x W masks and contiguous thing indices."""
+    instances = Instances((detections.height, detections.width))
+    instances.pred_boxes = Boxes(torch.from_numpy(detections.boxes_xyxy.copy()))
+    instances.scores = torch.from_numpy(detections.scores.copy())
+    instances.pred_classes = torch.from_numpy(categories.thing_indices(detections.category_ids))
+    if detections.masks is not None:
+        instances.pred_masks = torch.from_numpy(detections.masks.to_bitmaps())
+    return instances
