@@ -8,7 +8,7 @@ from merge_scenes import CATEGORIES, detections_of, random_scene
 
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.merge import Greedy, InstanceEntry, StuffEntry, merge
-from thingstuff.merge.canvas import Canvas
+from thingstuff.merge.canvas import Canvas, segment_ids
 from thingstuff.structures import VOID, Categories, Category, Detections, MaskCrops, PanopticMap, Segment
 
 CAT, SKY, GRASS = 7, 40, 3
@@ -143,11 +143,13 @@ def test_ids_beyond_a_byte(count):
 def test_codes_beyond_16_bits():
     """As many labels and instances as no 16 bits hold, on the canvas itself."""
     canvas = Canvas(np.array([[1, VOID, 65000, 1]], np.uint16), 65000, 600)
-    canvas.paint(np.ones((1, 1), np.uint8), (3, 0, 4, 1), 599)
-    canvas.note_lost(np.ones((1, 1), np.uint8), (3, 0, 4, 1), 4)
+    one, box = np.ones((1, 1), np.uint8), (3, 0, 4, 1)
+    canvas.paint(one, box, 599)
+    canvas.note_lost(canvas.owners(one, box), 4)
     assert canvas.takers() == {4: ((599, 1),)}
+    codes = canvas.codes()
     ids = {1: 8, 65000: 7, canvas.code(599): 9}
-    assert canvas.segment_ids(ids, canvas.runs()).tolist() == [[8, 0, 7, 9]]
+    assert segment_ids(codes, ids, canvas.runs(codes)).tolist() == [[8, 0, 7, 9]]
 
 
 def test_losses_of_more_instances_than_one_table_holds():

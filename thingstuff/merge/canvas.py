@@ -1,4 +1,4 @@
-"""A canvas: the image that a merge fills, with what is still free, who took the rest, and the stuff beneath."""
+"""A canvas: the image that a merge fills, with who took which pixel, and the stuff beneath."""
 
 from __future__ import annotations
 
@@ -14,68 +14,76 @@ from thingstuff.merge.row_runs import RowRuns
 from thingstuff.structures import VOID
 
 Crop = NDArray[np.uint8]
+Owners = NDArray[np.integer[Any]]
 Box = tuple[int, int, int, int]  # x0, y0, x1, y1 in whole pixels, half-open
 
 
 class Canvas:
     """One H x W image. Things are painted on it, each over free pixels only; stuff shows where none is.
 
-    A pixel's code is its stuff label until an instance takes it, and that instance's `code` from then on. All
-    work on an instance stays in its box, unlike Detectron2's, which goes over the whole image several times.
+    The first instance to be painted has the highest code and each later one the next lower, so that "over free pixels
+    only" is a maximum. All work on an instance stays in its box, unlike Detectron2's, which goes over the whole image
+    several times.
     """
 
     def __init__(self, stuff_map: NDArray[np.uint16], stuff_count: int, instance_count: int) -> None:
-        dtype, self._first_code = _code_space(stuff_count, instance_count)
-        # void, 65535, wraps to the highest code of a smaller dtype
-        self._codes = np.array(stuff_map, dtype, order="C")
-        self._free = np.ones(stuff_map.shape, np.uint8)
-        self._losses = Losses(self._first_code)
-        self._stuff_map = stuff_map
+        dtype = _smallest_dtype(stuff_count + instance_count)
+        self._next_code = stuff_count + instance_count  # all codes are above all labels
+        self._code_of: dict[int, int] = {}
+        self._owners = np.zeros(stuff_map.shape, dtype)
+        self._losses = Losses()
+        self._labels = _labels(stuff_map, stuff_count, dtype)
 
-    def code(self, index: int) -> int:
-        """What stands where instance `index` is; no label is as high, unless it means void."""
-        return self._first_code + index
+    def code(self, number: int) -> int:
+        """What stands for instance `number`, which is painted."""
+        return self._code_of[number]
 
-    def free_part(self, crop: Crop, box: Box) -> Crop:
-        """The pixels of a mask, given as a crop of 0 and 1 with one pixel or more, that nobody has taken yet."""
+    def owners(self, crop: Crop, box: Box) -> Owners:
+        """Whose the pixels of a mask, given as a crop of 0 and 1 with one pixel or more, are already; 0 = nobody's."""
         x0, y0, x1, y1 = box
-        return cv2.bitwise_and(crop, self._free[y0:y1, x0:x1])  # type: ignore[return-value]
+        return cv2.copyTo(self._owners[y0:y1, x0:x1], crop)  # type: ignore[return-value]
 
-    def paint(self, part: Crop, box: Box, index: int) -> None:
-        """Instance `index` takes `part`, free pixels of this box."""
+    def paint(self, crop: Crop, box: Box, number: int) -> None:
+        """Instance `number` takes what is free of its mask."""
         x0, y0, x1, y1 = box
-        free, codes = self._free[y0:y1, x0:x1], self._codes[y0:y1, x0:x1]
-        cv2.subtract(free, part, dst=free)
-        # four times faster than a masked assignment in numpy
-        color = np.empty(part.shape, codes.dtype)
-        color.fill(self.code(index))
-        cv2.copyTo(color, part, codes)
+        owners = self._owners[y0:y1, x0:x1]
+        code, self._next_code = self._next_code, self._next_code - 1
+        self._code_of[number] = code
+        cv2.max(owners, crop * owners.dtype.type(code), dst=owners)
 
-    def note_lost(self, lost: Crop, box: Box, index: int) -> None:
-        """Remember who has the pixels `lost`, all of them taken, which instance `index` wanted."""
-        x0, y0, x1, y1 = box
-        self._losses.note(index, cv2.copyTo(self._codes[y0:y1, x0:x1], lost))  # type: ignore[arg-type]
+    def note_lost(self, owners: Owners, number: int) -> None:
+        """Remember that instance `number` wanted pixels of these owners."""
+        self._losses.note(number, owners)
 
     def takers(self) -> dict[int, Takers]:
-        """Index of every instance that lost pixels -> who took them: (index, pixels), most pixels first."""
-        return self._losses.takers()
+        """Number of every instance that lost pixels -> who took them: (number, pixels), most pixels first."""
+        return self._losses.takers(list(self._code_of.items()))
 
-    def segment_ids(self, ids: Mapping[int, int], runs: RowRuns) -> NDArray[np.uint32]:
-        """H x W uint32: `ids[code]` of every pixel, 0 where a code has none. `runs` are those of `runs()`."""
-        if self._codes.dtype != np.uint8 or self._codes.size == 0:
-            return runs.mapped(ids)  # OpenCV's tables are for bytes; with them a small image takes half the time
-        table = np.zeros(256, np.int32)
-        table[list(ids)] = list(ids.values())
-        return np.asarray(cv2.LUT(self._codes, table)).view(np.uint32)
+    def codes(self) -> Owners:
+        """H x W: the code of the instance that a pixel belongs to now, or else its stuff label; 0 for void."""
+        return self._owners if self._owners.size == 0 else cv2.max(self._owners, self._labels)  # type: ignore[return-value]
 
-    def runs(self) -> RowRuns:
-        """The codes as they are now, over the stuff labels beneath."""
-        return RowRuns.of(self._codes, self._stuff_map)
+    def runs(self, codes: Owners) -> RowRuns:
+        """Of `codes()`, over the stuff labels beneath."""
+        return RowRuns.of(codes, self._labels)
 
 
-def _code_space(stuff_count: int, instance_count: int) -> tuple[type[np.integer[Any]], int]:
-    """The smallest dtype for all codes and void, and the code of the first instance."""
-    for dtype in (np.uint8, np.uint16):
-        if stuff_count + instance_count < np.iinfo(dtype).max:
-            return dtype, stuff_count + 1
-    return np.int32, VOID + 1  # OpenCV has no uint32
+def segment_ids(codes: Owners, ids: Mapping[int, int], runs: RowRuns) -> NDArray[np.uint32]:
+    """H x W uint32: `ids[code]` of every pixel, 0 where a code has none. `runs` are those of `codes`."""
+    if codes.dtype != np.uint8 or codes.size == 0:
+        return runs.mapped(ids)  # OpenCV's tables are for bytes; with them a small image takes half the time
+    table = np.zeros(256, np.int32)
+    table[list(ids)] = list(ids.values())
+    return np.asarray(cv2.LUT(codes, table)).view(np.uint32)
+
+
+def _smallest_dtype(highest: int) -> type[np.integer[Any]]:
+    """OpenCV has no uint32."""
+    return next(dtype for dtype in (np.uint8, np.uint16, np.int32) if highest <= np.iinfo(dtype).max)
+
+
+def _labels(stuff_map: NDArray[np.uint16], stuff_count: int, dtype: type[np.integer[Any]]) -> Owners:
+    """The stuff map with 0 for void, which is nobody's."""
+    if stuff_map.max(initial=0) > stuff_count:
+        stuff_map = np.where(stuff_map == VOID, 0, stuff_map)
+    return stuff_map.astype(dtype, order="C")

@@ -15,7 +15,7 @@ import cv2
 
 from thingstuff.errors import ConfigError
 from thingstuff.merge.candidates import Decision, Instance, Region, instances_by_score, regions_by_label
-from thingstuff.merge.canvas import Canvas
+from thingstuff.merge.canvas import Canvas, segment_ids
 from thingstuff.merge.inputs import MergeInputs
 from thingstuff.merge.ledger import Ledger
 from thingstuff.merge.registry import register_rule
@@ -46,7 +46,8 @@ class Greedy:
         canvas = Canvas(inputs.stuff_map, len(inputs.categories.stuff), len(inputs.masks))
         ids = itertools.count(1)
         instances = [(one, self._decide_instance(one, canvas, ids)) for one in instances_by_score(inputs)]
-        runs, takers = canvas.runs(), canvas.takers()
+        codes, takers = canvas.codes(), canvas.takers()
+        runs = canvas.runs(codes)
         extents = runs.extents()
         limit_px = self.stuff_area_limit * (inputs.stuff_map.size if self.stuff_area_limit < 1 else 1)
         regions = [(one, _decide_region(one, limit_px, ids)) for one in regions_by_label(inputs, runs, extents)]
@@ -58,26 +59,25 @@ class Greedy:
             tuple(one.entry(made, takers.get(one.number, ())) for one, made in instances),
             tuple(one.entry(made) for one, made in regions),
         )
-        segment_ids = canvas.segment_ids({code: segment_id for _, code, segment_id in placed}, runs)
-        return PanopticMap.trusted(segment_ids, segments), ledger
+        id_of = {code: segment_id for _, code, segment_id in placed}
+        return PanopticMap.trusted(segment_ids(codes, id_of, runs), segments), ledger
 
     def _decide_instance(self, one: Instance, canvas: Canvas, ids: Iterator[int]) -> Decision:
         if one.score < self.instances_confidence_thresh:
             return Decision.drop("confidence", one.score, self.instances_confidence_thresh)
         if one.area_px == 0:
             return Decision.drop("empty", 0, 1)
-        part = canvas.free_part(one.crop, one.box)
-        visible_px = cv2.countNonZero(part)
-        taken_share = (one.area_px - visible_px) / one.area_px
-        if taken_share > 0:
-            canvas.note_lost(cv2.subtract(one.crop, part), one.box, one.number)  # type: ignore[arg-type]
-        if taken_share > self.overlap_thresh:
-            return Decision.drop("overlap", taken_share, self.overlap_thresh)
+        owners = canvas.owners(one.crop, one.box)
+        taken_px = cv2.countNonZero(owners)
+        if taken_px:
+            canvas.note_lost(owners, one.number)
+        if taken_px / one.area_px > self.overlap_thresh:
+            return Decision.drop("overlap", taken_px / one.area_px, self.overlap_thresh)
         segment_id = next(ids)
-        if visible_px == 0:
+        if taken_px == one.area_px:
             return Decision.drop("covered", 0, 1)
-        canvas.paint(part, one.box, one.number)
-        return Decision(visible_px, segment_id)
+        canvas.paint(one.crop, one.box, one.number)
+        return Decision(one.area_px - taken_px, segment_id)
 
 
 def _decide_region(one: Region, limit_px: float, ids: Iterator[int]) -> Decision:
