@@ -53,3 +53,24 @@ def run_tool(monkeypatch, capsys):
         return code, shown.out, shown.err
 
     return run
+
+
+@pytest.fixture(scope="session")
+def sharp_weights(small_shapes, tmp_path_factory):
+    """Checkpoints of recipes with random weights, sharpened so that something is found: mask, semantic, panoptic."""
+    import torch
+    from detectron2.modeling import build_model
+
+    from thingstuff.config import load_config
+
+    folder = tmp_path_factory.mktemp("weights")
+    recipes = {"mask": "mask_rcnn", "semantic": "semantic", "panoptic": "panoptic_fpn"}
+    for name, recipe in recipes.items():
+        torch.manual_seed(3)
+        model = build_model(load_config(f"thingstuff://shapes/{recipe}.yaml", ["MODEL.DEVICE", "cpu"]))
+        with torch.no_grad():
+            for key, value in model.named_parameters():
+                if "cls_score" in key or "mask_head.predictor" in key:
+                    value.mul_(30)
+        torch.save({"model": model.state_dict()}, folder / f"{name}.pth")
+    return {name: folder / f"{name}.pth" for name in recipes}

@@ -13,8 +13,8 @@ from detectron2.structures import Boxes, Instances
 import thingstuff.config  # noqa: F401
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
-from thingstuff.engine.outputs import to_coco_results, to_detections
 from thingstuff.errors import DataError
+from thingstuff.modeling.outputs import to_coco_results, to_detections
 from thingstuff.structures import Categories, Category
 
 

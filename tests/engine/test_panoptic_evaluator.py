@@ -18,9 +18,9 @@ from thingstuff.data.catalog import require_datasets
 from thingstuff.data.shapes import CATEGORIES
 from thingstuff.engine import panoptic_evaluator
 from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
-from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, evaluate_panoptic
+from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
 from thingstuff.structures import PanopticMap
 
 NAME = "shapes_val"

@@ -6,7 +6,6 @@ import sys
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 import thingstuff
@@ -17,23 +16,8 @@ SEMANTIC = "thingstuff://shapes/semantic.yaml"
 
 
 @pytest.fixture(scope="module")
-def weights(small_shapes, tmp_path_factory):
-    """Random weights of both recipes, sharpened so that something is found."""
-    from detectron2.modeling import build_model
-
-    from thingstuff.config import load_config
-
-    files = {}
-    for name, recipe in (("mask", MASK), ("semantic", SEMANTIC)):
-        torch.manual_seed(3)
-        model = build_model(load_config(recipe, ["MODEL.DEVICE", "cpu"]))
-        with torch.no_grad():
-            for key, value in model.named_parameters():
-                if "cls_score" in key or "mask_head.predictor" in key:
-                    value.mul_(30)
-        files[name] = tmp_path_factory.mktemp("weights") / f"{name}.pth"
-        torch.save({"model": model.state_dict()}, files[name])
-    return files
+def weights(sharp_weights):
+    return sharp_weights
 
 
 @pytest.fixture(scope="module")

@@ -99,8 +99,9 @@ def test_a_key_twice_and_a_closed_writer_are_refused(tmp_path):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"config_hash": "config2"}, r"other config_hash \(config1, now config2\): give another output folder, or rem"),
-        ({"weights_hash": "weights2"}, r"other weights_hash \(weights1, now weights2\)"),
+        ({"config_hash": "config2"}, r"another config \(config1, now config2\): give another output folder, or rem"),
+        ({"weights_hash": "weights2"}, r"other weights \(weights1, now weights2\)"),
+        ({"image_root": "/elsewhere"}, r"another image root \(None, now /elsewhere\)"),
         (
             {"categories": Categories((Category(7, "cat & <dog>"), Category(301, 'sky "blue"', isthing=False)))},
             r"other categories \(\(300, .*now \(301, ",

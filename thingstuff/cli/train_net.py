@@ -65,6 +65,7 @@ def _train_net(args: argparse.Namespace) -> int:
     if args.config_file.endswith(".py"):
         return _train_python_config(args)
     cfg = _ready_config(args.config_file, args.opts, args.num_gpus, args.num_machines)
+    args.eval_only = args.eval_only or _has_nothing_to_train(cfg)
     if args.seeds:
         _refuse_odd_repeats(args, cfg)
         return _repeat(args, cfg)
@@ -75,8 +76,14 @@ def _train_net(args: argparse.Namespace) -> int:
 def run_config(config_file: str, overrides: list[str]) -> None:
     """What `train_net --config-file FILE KEY VALUE ...` does, for commands that train on their way."""
     cfg = _ready_config(config_file, overrides, gpus=1, machines=1)
-    _job(cfg, resume=False, eval_only=False)
-    _show(cfg.OUTPUT_DIR, eval_only=False)
+    eval_only = _has_nothing_to_train(cfg)
+    _job(cfg, resume=False, eval_only=eval_only)
+    _show(cfg.OUTPUT_DIR, eval_only=eval_only)
+
+
+def _has_nothing_to_train(cfg: Any) -> bool:
+    """A recipe that merges trained models says SOLVER.MAX_ITER 0; running it evaluates."""
+    return cfg.SOLVER.MAX_ITER == 0
 
 
 def _ready_config(config_file: str, overrides: list[str], gpus: int, machines: int) -> Any:
@@ -155,7 +162,7 @@ def _written(folder: Path, weights: Path, eval_only: bool) -> list[tuple[str, Pa
 
 def _refuse_odd_repeats(args: argparse.Namespace, cfg: Any) -> None:
     if args.eval_only:
-        raise ConfigError("--seeds repeats a training, and --eval-only trains nothing: drop one of them")
+        raise ConfigError("--seeds repeats a training, and --eval-only or SOLVER.MAX_ITER 0 trains nothing: drop one")
     if not cfg.DATASETS.TEST:
         raise ConfigError("DATASETS.TEST is empty: there is nothing to compare the seeds by")
 

@@ -16,6 +16,7 @@ from detectron2.config.compat import downgrade_config, upgrade_config
 
 from thingstuff.config.locate import config_path
 from thingstuff.config.nodes import add_thingstuff_config
+from thingstuff.config.panoptic_option import settle_panoptic
 from thingstuff.config.safe_yaml import read_yaml
 from thingstuff.errors import ConfigError
 
@@ -44,6 +45,7 @@ def load_config(config_file: str | Path | None = None, overrides: Sequence[str] 
         _merge(cfg, values, str(config_file))
     for key, value in zip(overrides[0::2], overrides[1::2], strict=True):
         _merge_override(cfg, key, value)
+    settle_panoptic(cfg)
     return cfg
 
 
@@ -181,17 +183,29 @@ def _merge_override(cfg: CfgNode, key: str, value: str) -> None:
         raise ConfigError(f"write {key.replace('=', ' ', 1)} with a space: options come as KEY VALUE pairs")
     if key not in set(_all_keys(cfg, "")):
         raise ConfigError(f"there is no key {key}{_nearest_key(cfg, key)}")
+    now = _value_at(cfg, key)
+    if _value_at(get_cfg(), key, default=now) is None:
+        _set_value(cfg, key, None)  # a key that is unset by default takes a value of any type
+    elif isinstance(now, float) and value.lstrip("-").isdigit():
+        value = f"{value}.0"
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError) as error:
-        now = _value_at(cfg, key)
         raise ConfigError(f'{key} {value}: expected a {type(now).__name__} such as "{now}"') from error
 
 
-def _value_at(cfg: CfgNode, key: str) -> Any:
+def _value_at(cfg: CfgNode, key: str, default: Any = None) -> Any:
+    """The value of a dotted key; `default` where a module of the user's has added it."""
     for part in key.split("."):
+        if part not in cfg:
+            return default
         cfg = cfg[part]
     return cfg
+
+
+def _set_value(cfg: CfgNode, key: str, value: Any) -> None:
+    node, _, name = key.rpartition(".")
+    (_value_at(cfg, node) if node else cfg)[name] = value
 
 
 def _text(error: Exception) -> str:

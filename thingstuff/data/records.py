@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog, get_detection_dataset_dicts
+from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_dataset_dicts
 
 from thingstuff.errors import ConfigError, DataError
 
@@ -32,6 +32,7 @@ def training_records(cfg: CfgNode) -> Records:
         )
     _refuse_unknown_classes(cfg, names, records)
     _refuse_other_mask_format(cfg, names, records)
+    _refuse_missing_stuff(cfg, names, records)
     return records
 
 
@@ -67,3 +68,21 @@ def _refuse_other_mask_format(cfg: CfgNode, names: str, records: Sequence[Mappin
     notes = (note for r in records for note in r.get("annotations", ()) if not note.get("iscrowd"))
     if any(isinstance(note.get("segmentation"), Mapping) for note in notes):
         raise ConfigError(f"data set {names} has RLE masks, not polygons: set INPUT.MASK_FORMAT bitmask")
+
+
+def _refuse_missing_stuff(cfg: CfgNode, names: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """A semantic head learns from one label map an image."""
+    if cfg.MODEL.META_ARCHITECTURE not in ("PanopticFPN", "SemanticSegmentor"):
+        return
+    lacking = next((r for r in records if not r.get("sem_seg_file_name")), None)
+    if lacking is not None:
+        raise ConfigError(
+            f"data set {names} has no stuff truth (sem_seg_file_name) for {lacking['file_name']}, which a semantic "
+            "head learns from: add it, or take stuff from PANOPTIC.STUFF model or files"
+        )
+    classes = len(MetadataCatalog.get(cfg.DATASETS.TRAIN[0]).get("stuff_classes") or [])
+    if classes and classes != cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES:
+        raise ConfigError(
+            f"data set {names} has {classes} stuff classes ('things' among them), but "
+            f"MODEL.SEM_SEG_HEAD.NUM_CLASSES is {cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES}: set it to {classes}"
+        )

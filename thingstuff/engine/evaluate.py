@@ -12,23 +12,28 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluators, inference_on
 from torch import nn
 
 from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
+from thingstuff.engine.panoptic import PanopticOption
+from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
 from thingstuff.engine.progress import Progress
 from thingstuff.errors import SetupError
 
 Results = dict[str, dict[str, float]]
 
 
-def evaluate(cfg: CfgNode, model: nn.Module) -> dict[str, Results]:
-    """Data set name -> task ("bbox", "segm", "keypoints", "sem_seg") -> metric -> percent.
+def evaluate(cfg: CfgNode, model: nn.Module, option: PanopticOption | None) -> dict[str, Results]:
+    """Data set name -> task ("bbox", "segm", "keypoints", "sem_seg", "panoptic_seg") -> metric -> percent.
 
-    On other processes than the main one the inner dictionaries are empty.
+    `option` adds stuff to an instance model. On other processes than the main one the inner dictionaries are empty.
     """
-    return {name: evaluate_dataset(cfg, model, name) for name in cfg.DATASETS.TEST}
+    if option is not None:
+        model = option.wrap(getattr(model, "module", model))
+    return {name: _evaluate_dataset(cfg, model, option, name) for name in cfg.DATASETS.TEST}
 
 
-def evaluate_dataset(cfg: CfgNode, model: nn.Module, name: str) -> Results:
-    loader = _WithProgress(build_detection_test_loader(cfg, name), f"evaluating on {name}")
-    return inference_on_dataset(model, loader, build_evaluator(cfg, name)) or {}
+def _evaluate_dataset(cfg: CfgNode, model: nn.Module, option: PanopticOption | None, name: str) -> Results:
+    loader = build_detection_test_loader(cfg, name, mapper=None if option is None else option.test_mapper(cfg))
+    watched = _WithProgress(loader, f"evaluating on {name}")
+    return inference_on_dataset(model, watched, build_evaluator(cfg, name)) or {}
 
 
 class _WithProgress:
@@ -60,6 +65,8 @@ def build_evaluator(cfg: CfgNode, name: str) -> DatasetEvaluators:
         evaluators.append(_instance_evaluator(cfg, name, folder))
     if kind != "coco" and metadata.get("stuff_classes"):
         evaluators.append(SemanticEvaluator(name))
+    if metadata.get("panoptic_json"):
+        evaluators.append(PanopticEvaluator(name, folder))
     if not evaluators:
         raise SetupError(f"data set {name} has neither thing_classes nor stuff_classes in its metadata: set them")
     return DatasetEvaluators(evaluators)

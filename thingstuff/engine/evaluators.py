@@ -14,11 +14,12 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 from PIL import Image
 
-from thingstuff.engine.outputs import to_coco_results
 from thingstuff.errors import DataError
 from thingstuff.evaluation import SemanticCounts, evaluate_coco
 from thingstuff.files import write_json
-from thingstuff.structures import Categories
+from thingstuff.modeling.outputs import to_coco_results
+from thingstuff.structures import Categories, rgb_to_ids
+from thingstuff.structures.png import read_png
 
 _FIELD_OF_TASK = {"bbox": "pred_boxes", "segm": "pred_masks", "keypoints": "pred_keypoints"}
 
@@ -69,7 +70,8 @@ class SemanticEvaluator(DatasetEvaluator):
 
     def __init__(self, dataset_name: str) -> None:
         metadata = MetadataCatalog.get(dataset_name)
-        self._truth_files = {r["file_name"]: r.get("sem_seg_file_name") for r in DatasetCatalog.get(dataset_name)}
+        self._record_of = {r["file_name"]: r for r in DatasetCatalog.get(dataset_name)}
+        self._is_standard = metadata.get("label_divisor") is not None
         self._dataset_name = dataset_name
         self._names = list(metadata.stuff_classes)
         self._ignore_label = int(metadata.get("ignore_label", 255))
@@ -90,10 +92,20 @@ class SemanticEvaluator(DatasetEvaluator):
                 self._seen = True
 
     def _truth(self, image_file: str) -> np.ndarray:
-        file = self._truth_files.get(image_file)
-        if not file:
-            raise DataError(f"data set {self._dataset_name} has no semantic truth (sem_seg_file_name) for {image_file}")
-        return np.asarray(Image.open(file)).astype(int)
+        record = self._record_of.get(image_file, {})
+        if record.get("sem_seg_file_name"):
+            return np.asarray(Image.open(record["sem_seg_file_name"])).astype(int)
+        if self._is_standard and record.get("pan_seg_file_name"):
+            return self._classes_of_segments(record)
+        raise DataError(f"data set {self._dataset_name} has no semantic truth (sem_seg_file_name) for {image_file}")
+
+    def _classes_of_segments(self, record: Mapping[str, Any]) -> np.ndarray:
+        """In the "standard" convention the panoptic file tells the class of every pixel, of things too."""
+        ids = rgb_to_ids(read_png(record["pan_seg_file_name"], "RGB"))
+        labels = np.full(ids.shape, self._ignore_label)
+        for segment in record["segments_info"]:
+            labels[ids == segment["id"]] = segment["category_id"]
+        return labels
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """The metrics on the main process, an empty dictionary on the others."""

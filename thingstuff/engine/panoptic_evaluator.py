@@ -13,10 +13,10 @@ from detectron2.data import MetadataCatalog
 from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
-from thingstuff.modeling.panoptic_outputs import to_panoptic_map, with_dataset_ids
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, PanopticCounts
 from thingstuff.files import write_json
+from thingstuff.modeling.panoptic_outputs import to_panoptic_map, with_dataset_ids
 from thingstuff.structures import Categories, PanopticMap
 
 

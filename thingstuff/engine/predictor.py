@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.config import CfgNode, configurable
-from detectron2.data import transforms as T
 from detectron2.modeling import build_model
 
-from thingstuff.data.catalog import metadata_with_classes, register_shapes
+from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.engine.checkpoint import Checkpointer
-from thingstuff.engine.outputs import to_detections
+from thingstuff.engine.panoptic import PanopticOption
+from thingstuff.engine.preprocess import Preprocess
 from thingstuff.errors import ConfigError, DataError
-from thingstuff.structures import Categories, Detections, stuff_map_from_labels
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a model found in one image: instances, an H x W uint16 stuff map, or both; None is what it cannot find."""
-
-    detections: Detections | None
-    stuff_map: np.ndarray | None
+from thingstuff.modeling.prediction import Prediction
+from thingstuff.modeling.read_outputs import OutputReader
+from thingstuff.modeling.stuff_sources import STUFF_IMAGE
+from thingstuff.structures import Categories
 
 
 class Predictor:
@@ -34,54 +29,57 @@ class Predictor:
         self,
         *,
         model: torch.nn.Module,
-        categories: Categories,
-        semantic_label_ids: tuple[int | None, ...],
-        resize: T.Augmentation,
-        channels: str,
+        reader: OutputReader,
+        preprocess: Preprocess,
+        stuff_preprocess: Preprocess | None = None,
     ) -> None:
         self.model = model.eval()
-        self.categories = categories
-        self._semantic_label_ids = semantic_label_ids
-        self._resize = resize
-        self._channels = channels
+        self._reader = reader
+        self._preprocess = preprocess
+        self._stuff_preprocess = stuff_preprocess
 
     @classmethod
     def from_config(cls, cfg: CfgNode, model: torch.nn.Module | None = None) -> dict[str, Any]:
-        """With no `model` it is built and `MODEL.WEIGHTS` must fill all of it."""
-        register_shapes()
+        """With no `model` it is built and `MODEL.WEIGHTS` must fill all of it. PANOPTIC adds stuff to it."""
         if not cfg.DATASETS.TEST:
             raise ConfigError("DATASETS.TEST is empty: name the data set whose classes the model predicts")
         metadata = metadata_with_classes(cfg.DATASETS.TEST[0])
+        option = PanopticOption.from_config(cfg)
         if model is None:
             model = build_model(cfg)
             Checkpointer(model, whole_model=True).load(cfg.MODEL.WEIGHTS)
-        shortest = cfg.INPUT.MIN_SIZE_TEST
+        if option is not None:
+            return {
+                "model": option.wrap(model),
+                "reader": OutputReader(option.categories, metadata),
+                "preprocess": option.preprocess,
+                "stuff_preprocess": option.stuff_preprocess,
+            }
+        categories = _categories(metadata, has_stuff=hasattr(model, "sem_seg_head"))
         return {
             "model": model,
-            "categories": _categories(metadata, has_stuff=hasattr(model, "sem_seg_head")),
-            "semantic_label_ids": _semantic_label_ids(metadata),
-            "resize": T.ResizeShortestEdge([shortest, shortest], cfg.INPUT.MAX_SIZE_TEST),
-            "channels": cfg.INPUT.FORMAT,
+            "reader": OutputReader(categories, metadata),
+            "preprocess": Preprocess.from_config(cfg),
         }
 
-    def __call__(self, image_bgr: np.ndarray) -> Prediction:
-        """H x W x 3 uint8 BGR -> what the model finds, in the pixels of that image."""
+    @property
+    def categories(self) -> Categories:
+        return self._reader.categories
+
+    def __call__(self, image_bgr: np.ndarray, file_name: str | Path | None = None) -> Prediction:
+        """H x W x 3 uint8 BGR -> what the model finds, in the pixels of that image.
+
+        `file_name` says where the image is from: stuff from files is found by it.
+        """
         with torch.inference_mode():
-            output = self.model([self._model_input(image_bgr)])[0]
-        detections = to_detections(output["instances"], self.categories) if "instances" in output else None
-        stuff_map = self._stuff_map(output["sem_seg"]) if "sem_seg" in output else None
-        return Prediction(detections, stuff_map)
+            return self._reader(self.model, [self._model_input(image_bgr, file_name)])[0]
 
-    def _model_input(self, image_bgr: np.ndarray) -> dict[str, Any]:
+    def _model_input(self, image_bgr: np.ndarray, file_name: str | Path | None) -> dict[str, Any]:
         height, width = image_bgr.shape[:2]
-        ordered = image_bgr[:, :, ::-1] if self._channels == "RGB" else image_bgr
-        resized = self._resize.get_transform(ordered).apply_image(ordered)
-        tensor = torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))
-        return {"image": tensor, "height": height, "width": width}
-
-    def _stuff_map(self, scores: torch.Tensor) -> np.ndarray:
-        labels = scores.argmax(dim=0).cpu().numpy()
-        return stuff_map_from_labels(labels, self._semantic_label_ids, self.categories, void_labels=())
+        one = {"image": self._preprocess(image_bgr), "height": height, "width": width}
+        if self._stuff_preprocess is not None:
+            one[STUFF_IMAGE] = self._stuff_preprocess(image_bgr)
+        return one if file_name is None else one | {"file_name": str(file_name)}
 
 
 def _categories(metadata: Any, has_stuff: bool) -> Categories:
@@ -93,13 +91,3 @@ def _categories(metadata: Any, has_stuff: bool) -> Categories:
             raise
         things = {key: value for key, value in metadata.as_dict().items() if key.startswith("thing_")}
         return Categories.from_metadata(things)
-
-
-def _semantic_label_ids(metadata: Any) -> tuple[int | None, ...]:
-    """The data set id behind each label of a semantic head; None for Panoptic FPN's label 0, "things"."""
-    index_of = metadata.get("stuff_dataset_id_to_contiguous_id")
-    names = list(metadata.get("stuff_classes") or [])
-    if index_of is None:
-        return tuple(range(len(names)))
-    id_of = {index: int(category_id) for category_id, index in index_of.items()}
-    return tuple(None if (i == 0 and name == "things") else id_of.get(i) for i, name in enumerate(names))

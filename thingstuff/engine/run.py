@@ -21,6 +21,7 @@ from thingstuff.config import import_modules
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
+from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import start_console, start_log
 from thingstuff.engine.trainer import Trainer
 from thingstuff.errors import ConfigError, SetupError
@@ -64,10 +65,11 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
         raise ConfigError("DATASETS.TEST is empty: there is nothing to evaluate on")
     with _registered_names():
         model = build_model(cfg)
+    option = PanopticOption.from_config(cfg)
     checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, whole_model=True)
     checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=True)
-    results = evaluate(cfg, model)
+    results = evaluate(cfg, model, option)
     _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, None, cfg.MODEL.WEIGHTS)
     return model
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +12,18 @@ import cv2
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import DatasetCatalog
+from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.structures import BoxMode
 
 from thingstuff.data.images import read_image_bgr
-from thingstuff.engine.predictor import Prediction, Predictor
+from thingstuff.engine.predictor import Predictor
+from thingstuff.evaluation import CocoPanoptic
+from thingstuff.modeling.prediction import Prediction
+from thingstuff.report.drawing import available_views
 from thingstuff.report.grid import picture_grid, write_picture
 from thingstuff.report.overlay import draw_overlay
 from thingstuff.report.views import Layers
-from thingstuff.structures import VOID, Categories, Detections, MaskCrops
+from thingstuff.structures import VOID, Categories, Detections, MaskCrops, PanopticMap
 
 _SHOWN_FROM_SCORE = 0.5
 _COLUMNS_SIDE_BY_SIDE = 3
@@ -31,7 +35,8 @@ def write_pictures(cfg: CfgNode, model: torch.nn.Module, path: Path) -> None:
         return
     records = _evenly(DatasetCatalog.get(cfg.DATASETS.TEST[0]), cfg.TEST.PICTURES)
     predictor = Predictor(cfg, model)
-    rows = [_row(record, predictor) for record in records]
+    maps = _TrueMaps(cfg.DATASETS.TEST[0])
+    rows = [_row(record, predictor, maps) for record in records]
     titles = list(dict.fromkeys(title for row in rows for title in row))
     cells = [[row.get(title) for title in titles] for row in rows]
     # two images a row where they fit: a wide page reads better than a tall one
@@ -47,36 +52,59 @@ def _evenly(records: Sequence[Any], count: int) -> list[Any]:
     return [records[i] for i in picks]
 
 
-def _row(record: Mapping[str, Any], predictor: Predictor) -> dict[str, np.ndarray]:
+class _TrueMaps:
+    """The panoptic truth of a data set, whose file is read with the first map that is asked for."""
+
+    def __init__(self, name: str) -> None:
+        self._metadata = MetadataCatalog.get(name)
+
+    def __bool__(self) -> bool:
+        return bool(self._metadata.get("panoptic_json"))
+
+    @cached_property
+    def _file(self) -> CocoPanoptic:
+        return CocoPanoptic.open(self._metadata.panoptic_json, self._metadata.get("panoptic_root"))
+
+    def read(self, image_id: int | str) -> PanopticMap:
+        return self._file.read(image_id)
+
+
+def _row(record: Mapping[str, Any], predictor: Predictor, maps: _TrueMaps) -> dict[str, np.ndarray]:
     """Title -> picture, for the views that the model can answer."""
     image = read_image_bgr(record["file_name"])
-    found = predictor(image)
+    found = predictor(image, record["file_name"])
     shown = None if found.detections is None else found.detections.above(_SHOWN_FROM_SCORE)
-    truth = _truth(record, predictor.categories, found)
+    truth = _truth(record, predictor.categories, found, maps)
     pictures = {"image": image}
     for view in _views(found):
-        name = {"box": "boxes", "semantic": "semantic", "instance": "instances"}[view]
-        layers = Layers(image, predictor.categories, truth.detections, truth.stuff_map, show_scores=False)
-        if truth.detections is not None or truth.stuff_map is not None:
+        name = {"box": "boxes", "instance": "instances"}.get(view, view)
+        known = (truth.detections, truth.stuff_map, truth.panoptic)
+        layers = Layers(image, predictor.categories, *known, show_scores=False)
+        if view in available_views(truth):
             pictures[f"true {name}"] = draw_overlay(layers, view)
-        layers = Layers(image, predictor.categories, shown, found.stuff_map)
+        layers = Layers(image, predictor.categories, shown, found.stuff_map, found.panoptic)
         pictures[f"predicted {name}"] = draw_overlay(layers, view)
     return pictures
 
 
 def _views(found: Prediction) -> list[str]:
     instance = [] if found.detections is None else ["instance" if found.detections.masks is not None else "box"]
+    if found.panoptic is not None:
+        # a model that predicts the map itself gets its instances out of it, or none
+        return ["panoptic"] if found.ledger is None else [*instance, "panoptic"]
     return instance + ([] if found.stuff_map is None else ["semantic"])
 
 
-def _truth(record: Mapping[str, Any], categories: Categories, found: Prediction) -> Prediction:
+def _truth(record: Mapping[str, Any], categories: Categories, found: Prediction, maps: _TrueMaps) -> Prediction:
     """What the annotations say, as far as the model answers it."""
-    detections = stuff_map = None
+    detections = stuff_map = panoptic = None
     if found.detections is not None and "annotations" in record:
         detections = true_detections(record, categories)
     if found.stuff_map is not None and record.get("sem_seg_file_name"):
         stuff_map = true_stuff_map(record["sem_seg_file_name"], categories)
-    return Prediction(detections, stuff_map)
+    if found.panoptic is not None and maps:
+        panoptic = maps.read(record["image_id"])
+    return Prediction(detections, stuff_map, panoptic)
 
 
 def true_detections(record: Mapping[str, Any], categories: Categories) -> Detections:

@@ -13,11 +13,13 @@ import numpy as np
 from thingstuff.config import load_config
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
-from thingstuff.engine.predictor import Prediction, Predictor
+from thingstuff.engine.predictor import Predictor
 from thingstuff.errors import ConfigError, UserError
+from thingstuff.merge import Ledger
+from thingstuff.modeling.prediction import Prediction
 from thingstuff.report.overlay import OverlayStyle, draw_overlay
 from thingstuff.report.views import Layers
-from thingstuff.structures import Categories, Detections, MaskCrops
+from thingstuff.structures import Categories, Detections, MaskCrops, PanopticMap
 
 
 def load(
@@ -64,7 +66,8 @@ class Model:
     def __call__(self, image: Any, channels: Channels = "BGR") -> Result:
         """`image`: a path, a PIL image, or an H x W x 3 uint8 array whose order `channels` says."""
         image_bgr = as_bgr(image, channels)
-        return Result(image_bgr, self.categories, self.predictor(image_bgr))
+        file_name = image if isinstance(image, str | Path) else None
+        return Result(image_bgr, self.categories, self.predictor(image_bgr, file_name))
 
 
 @dataclass(frozen=True, repr=False)
@@ -84,7 +87,8 @@ class Result:
             [] if self.prediction.detections is None else [f"{n} {name}" for name, n in Counter(self.labels).items()]
         )
         stuff = [] if self.prediction.stuff_map is None else ["a stuff map"]
-        return f"<Result {width} x {height}: {', '.join([*found, *stuff]) or 'nothing found'}>"
+        merged = [] if self.prediction.panoptic is None else [f"{len(self.prediction.panoptic.segments)} segments"]
+        return f"<Result {width} x {height}: {', '.join([*found, *stuff, *merged]) or 'nothing found'}>"
 
     @property
     def detections(self) -> Detections:
@@ -121,12 +125,22 @@ class Result:
             raise UserError("this model predicts no stuff: see result.boxes, result.masks")
         return self.prediction.stuff_map
 
+    @property
+    def panoptic(self) -> tuple[PanopticMap, Ledger | None]:
+        """Things and stuff merged, and the ledger of the merge (None for a model that predicts the map itself)."""
+        if self.prediction.panoptic is None:
+            raise UserError("this model predicts things or stuff alone: turn on PANOPTIC in its config")
+        return self.prediction.panoptic, self.prediction.ledger
+
     def overlay(self, view: str | None = None, style: OverlayStyle | None = None) -> np.ndarray:
-        """H x W x 3 uint8 BGR picture of a view: `box`, `semantic`, `instance`; by default the richest there is."""
-        layers = Layers(self.image_bgr, self.categories, self.prediction.detections, self.prediction.stuff_map)
+        """H x W x 3 uint8 BGR picture of a view: `box`, `semantic`, `instance`, `panoptic`; by default the richest."""
+        found = self.prediction
+        layers = Layers(self.image_bgr, self.categories, found.detections, found.stuff_map, found.panoptic)
         return draw_overlay(layers, view or self._richest_view(), style)
 
     def _richest_view(self) -> str:
+        if self.prediction.panoptic is not None:
+            return "panoptic"
         if self.prediction.detections is None:
             return "semantic"
         return "box" if self.prediction.detections.masks is None else "instance"

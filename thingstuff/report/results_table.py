@@ -32,6 +32,8 @@ _SEMANTIC_ROWS = {
     "mACC": "mean class accuracy",
     "pACC": "pixel accuracy",
 }
+_QUALITIES = ("PQ", "SQ", "RQ")
+_PANOPTIC_ROWS = {"": "panoptic, all", "_th": "panoptic, things", "_st": "panoptic, stuff"}
 
 
 def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
@@ -42,7 +44,10 @@ def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
         parts.append(_instance_table({task: results[task] for task in instance_tasks}))
     if "sem_seg" in results:
         parts.append(_semantic_table(results["sem_seg"]))
-    others = {task: metrics for task, metrics in results.items() if task not in (*TASK_TITLES, "sem_seg")}
+    if "panoptic_seg" in results:
+        parts.append(_panoptic_table(results["panoptic_seg"]))
+    known = (*TASK_TITLES, "sem_seg", "panoptic_seg")
+    others = {task: metrics for task, metrics in results.items() if task not in known}
     parts += [text_table([[k, v] for k, v in m.items()], [task, "percent"], digits=2) for task, m in others.items()]
     return "\n\n".join(parts)
 
@@ -62,14 +67,24 @@ def _semantic_table(metrics: Mapping[str, Any]) -> str:
     return text_table(rows, ["percent", "semantic"], digits=2, footnotes=_undefined_note(rows))
 
 
+def _panoptic_table(metrics: Mapping[str, Any]) -> str:
+    rows = [[title, *(metrics.get(f"{q}{part}") for q in _QUALITIES)] for part, title in _PANOPTIC_ROWS.items()]
+    names = [key.removeprefix("PQ-") for key in metrics if key.startswith("PQ-")]
+    rows += [[f"PQ of {name}", *(metrics.get(f"{q}-{name}") for q in _QUALITIES)] for name in names]
+    return text_table(rows, ["percent", *_QUALITIES], digits=2, footnotes=_undefined_note(rows))
+
+
 def _undefined_note(rows: list[list[Any]]) -> list[str]:
     empty = any(value is None or (isinstance(value, float) and math.isnan(value)) for row in rows for value in row[1:])
     return ["- : undefined, since the ground truth has nothing of that kind"] if empty else []
 
 
 def headline(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:
-    """The few numbers that stand for a run: box_ap, mask_ap, keypoint_ap, miou."""
+    """The few numbers that stand for a run: box_ap, mask_ap, keypoint_ap, miou, pq, pq_things, pq_stuff."""
     numbers = {f"{title}_ap": results[task]["AP"] for task, title in TASK_TITLES.items() if task in results}
     if "sem_seg" in results:
         numbers["miou"] = results["sem_seg"]["mIoU"]
+    if "panoptic_seg" in results:
+        names = {"pq": "PQ", "pq_things": "PQ_th", "pq_stuff": "PQ_st"}
+        numbers |= {name: results["panoptic_seg"][key] for name, key in names.items()}
     return numbers

@@ -13,24 +13,30 @@ from thingstuff.files import write_json
 from thingstuff.store.layout import META_NAME
 from thingstuff.structures import Categories
 
+_COMPARED = {"config_hash": "another config", "weights_hash": "other weights", "image_root": "another image root"}
 FORMAT = 1  # raised when an older thingstuff could misread a store
 
 
 @dataclass(frozen=True)
 class StoreMeta:
-    """The run behind a store. `versions` (of packages) and `dataset` inform; all else must agree to continue one."""
+    """The run behind a store. `versions` (of packages) and `dataset` inform; all else must agree to continue one.
+
+    `image_root` is the folder that keys are relative to: below another one the same key would be another image.
+    """
 
     config_hash: str
     weights_hash: str
     categories: Categories
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset: str | None = None
+    image_root: str | None = None
 
     def write(self, folder: Path) -> None:
         """Write meta.json, whole or not at all."""
         record = {
             "format": FORMAT,
             "dataset": self.dataset,
+            "image_root": self.image_root,
             "config_hash": self.config_hash,
             "weights_hash": self.weights_hash,
             "versions": dict(self.versions),
@@ -51,6 +57,7 @@ class StoreMeta:
                 Categories.from_coco(record["categories"]),
                 {str(name): str(version) for name, version in record["versions"].items()},
                 record["dataset"],
+                record["image_root"],
             )
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
@@ -59,16 +66,17 @@ class StoreMeta:
 
     def refuse_other(self, other: StoreMeta, folder: Path) -> None:
         """Raise unless predictions of `other` may join those of this store. Colours may differ."""
-        for what in ("config_hash", "weights_hash"):
+        for what, kind in _COMPARED.items():
             here, there = getattr(self, what), getattr(other, what)
             if here != there:
-                raise DataError(_refusal(folder, what, here, there))
+                shown = (here, there) if what == "image_root" else (here[:12], there[:12])
+                raise DataError(_refusal(folder, kind, *shown))
         pairs = zip(_essence(self.categories), _essence(other.categories), strict=False)
         differing = [(here, there) for here, there in pairs if here != there]
         if differing:
-            raise DataError(_refusal(folder, "categories", *differing[0]))
+            raise DataError(_refusal(folder, "other categories", *differing[0]))
         if len(self.categories) != len(other.categories):
-            raise DataError(_refusal(folder, "categories", len(self.categories), len(other.categories)))
+            raise DataError(_refusal(folder, "other categories", len(self.categories), len(other.categories)))
 
 
 def _record(path: Path) -> Any:
@@ -97,6 +105,6 @@ def _essence(categories: Categories) -> list[tuple[int, str, str]]:
 
 def _refusal(folder: Path, what: str, here: object, there: object) -> str:
     return (
-        f"{folder}: its predictions were made with other {what} ({here}, now {there}): "
+        f"{folder}: its predictions were made with {what} ({here}, now {there}): "
         "give another output folder, or remove this one"
     )

@@ -1,6 +1,6 @@
 """`detectron2.tracking` imports scipy for its Hungarian trackers, so that without scipy no tracker can be imported.
 
-The others need none of it. While that one file is imported a stand-in is there, whose one function says what to install.
+The others need none of it. While that one file is imported a stand-in is there, whose function says what to install.
 """
 
 from __future__ import annotations

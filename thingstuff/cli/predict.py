@@ -1,0 +1,128 @@
+"""Predict images, folders, globs, videos or a registered data set: pictures, a store, counts, cut-outs and exports.
+
+Examples:
+  predict.py --config-file configs/shapes/things_and_stuff.yaml --input photos/ clip.mp4 --output output/photos
+  predict.py --config-file configs/shapes/mask_rcnn.yaml --weights model_final.pth --input '*.jpg' --output out --counts
+  predict.py --config-file configs/shapes/mask_rcnn.yaml --input shapes_val --output out --no-overlays --export coco
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from thingstuff.cli.common import run_command
+from thingstuff.errors import ConfigError
+
+VIEWS = ("box", "semantic", "instance", "panoptic")
+EXPORTS = ("coco", "coco_panoptic", "labelme", "cvat")
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(build_parser(), _predict, argv)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--config-file", required=True, metavar="FILE", help="a path, model_zoo://NAME or thingstuff://NAME")
+    add("--weights", metavar="FILE", help="default: MODEL.WEIGHTS of the config")
+    add("--input", nargs="+", required=True, metavar="INPUT", help="images, videos, folders, globs, or one data set")
+    add("--output", type=Path, required=True, metavar="DIR", help="a run that stopped goes on in the same folder")
+    add(
+        "--view", action="append", choices=VIEWS, default=[], help="what to draw; again for more (default: the richest)"
+    )
+    add("--side-by-side", action="store_true", help="the image and its views in one picture")
+    add("--no-overlays", action="store_true", help="draw nothing")
+    add("--score-thresh", type=_share, default=0.5, metavar="S", help="show, count and cut out from here (default 0.5)")
+    add("--counts", action="store_true", help="a table of objects by class and image, and counts.csv")
+    add("--cutouts", action="store_true", help="each instance of each image as a PNG with a transparent background")
+    add("--export", action="append", choices=EXPORTS, default=[], help="write this format too; again for more")
+    add("--overwrite", action="store_true", help="replace LabelMe files of an earlier export")
+    add(
+        "--on-bad-image",
+        choices=("fail", "skip"),
+        default="fail",
+        help="at an image that cannot be read (default fail)",
+    )
+    add("--device", metavar="NAME", help="default: a GPU where there is one")
+    add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options over the file's")
+    return parser
+
+
+def _share(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
+
+
+def _predict(args: argparse.Namespace) -> int:
+    from thingstuff.engine.run_log import start_console
+    from thingstuff.report.prediction_run import run_prediction
+
+    start_console()
+    summary = run_prediction(_job(args))
+    if summary.counts is not None:
+        print(f"\n{summary.counts.text()}\n")
+    print(_totals(summary))
+    for title, path in summary.written.items():
+        print(f"{title:20} {path}")
+    return 0
+
+
+def _job(args: argparse.Namespace) -> Any:
+    from thingstuff.config import load_config
+    from thingstuff.data.inputs import dataset_inputs, find_inputs, is_dataset
+    from thingstuff.engine.device import settle_device
+    from thingstuff.report.prediction_run import Job, Wanted
+
+    cfg = load_config(args.config_file, args.opts)
+    cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
+    cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
+    settle_device(cfg)
+    dataset = args.input[0] if is_dataset(args.input[0]) else None
+    if dataset and len(args.input) > 1:
+        raise ConfigError(f"{dataset} is a data set: predict it alone, and other inputs in another run")
+    inputs = dataset_inputs(dataset) if dataset else find_inputs(args.input)
+    wanted = Wanted(
+        tuple(args.view),
+        args.side_by_side,
+        not args.no_overlays,
+        args.counts,
+        args.cutouts,
+        tuple(args.export),
+        args.overwrite,
+        args.score_thresh,
+    )
+    return Job(cfg, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image)
+
+
+def _outside(inputs: Any, output: Path) -> Any:
+    """Without what an earlier run wrote, where the output folder lies in an input folder."""
+    from dataclasses import replace
+
+    folder = output.resolve()
+    images = tuple(image for image in inputs.images if not image.path.resolve().is_relative_to(folder))
+    videos = tuple(video for video in inputs.videos if not video.path.resolve().is_relative_to(folder))
+    if not images and not videos:
+        raise ConfigError(f"all inputs lie in --output {output}: give another output folder")
+    return replace(inputs, images=images, videos=videos)
+
+
+def _totals(summary: Any) -> str:
+    parts = [f"{summary.predicted} predicted"]
+    if summary.already_there:
+        parts.append(f"{summary.already_there} already there")
+    if summary.skipped:
+        parts.append(f"{len(summary.skipped)} skipped")
+    lines = [", ".join(parts), *(f"skipped {key}: {reason}" for key, reason in summary.skipped.items())]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

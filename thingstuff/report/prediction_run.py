@@ -1,0 +1,200 @@
+"""Predict many images and videos: the store first, and from it pictures, videos, counts, cut-outs and exports.
+
+A run that was stopped goes on where it stopped; what lies in the store is not predicted again, so that other pictures
+or exports of a finished run need no network.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeVar
+
+import numpy as np
+from detectron2.config import CfgNode
+
+from thingstuff.data.images import read_image_bgr
+from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
+from thingstuff.data.video import VideoReader
+from thingstuff.engine.predictor import Predictor
+from thingstuff.engine.progress import Progress
+from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
+from thingstuff.errors import DataError
+from thingstuff.modeling.prediction import Prediction
+from thingstuff.report.counts import Counts
+from thingstuff.report.drawing import Drawing
+from thingstuff.report.picture_files import PictureFiles, things_of
+from thingstuff.store import Store, StoreWriter
+from thingstuff.store.exports import EXPORTS, ExportOptions
+
+FOR_LABELLING = ("labelme", "cvat")
+
+logger = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run leaves in its folder beside the store."""
+
+    views: tuple[str, ...] = ()
+    side_by_side: bool = False
+    overlays: bool = True
+    counts: bool = False
+    cutouts: bool = False
+    exports: tuple[str, ...] = ()
+    overwrite: bool = False  # LabelMe files of an earlier export, which may hold corrections
+    score_thresh: float = 0.5  # of what is shown, counted, cut out and exported for labelling
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to predict, with what, and where to."""
+
+    cfg: CfgNode
+    inputs: Inputs
+    output: Path
+    wanted: Wanted = field(default_factory=Wanted)
+    dataset: str | None = None
+    on_bad_image: Literal["fail", "skip"] = "fail"
+
+
+@dataclass
+class Summary:
+    """How many images and frames were predicted now and before, which were skipped and why, and what was written."""
+
+    predicted: int = 0
+    already_there: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    written: dict[str, Path] = field(default_factory=dict)
+    counts: Counts | None = None
+
+
+def run_prediction(job: Job) -> Summary:
+    """Everything that `job` wants. What a bad image or a signal stops stays, and is continued by the same call."""
+    return _PredictionRun(job).run()
+
+
+class _PredictionRun:
+    def __init__(self, job: Job) -> None:
+        self._job, self._wanted = job, job.wanted
+        self._summary = Summary()
+        self._folder = job.output / "predictions" / (job.dataset or "images")
+        self._predictor = Predictor(job.cfg)
+        wanted = job.wanted
+        drawing = Drawing(self._predictor.categories, wanted.views, wanted.side_by_side, wanted.score_thresh)
+        self._pictures = PictureFiles(job.output, drawing, wanted.overlays, wanted.cutouts)
+
+    def run(self) -> Summary:
+        job = self._job
+        meta = store_meta(job.cfg, self._predictor.categories, job.dataset, job.inputs.root)
+        with StoreWriter.open(self._folder, meta) as self._writer:
+            self._earlier = Store.open(self._folder)
+            self._pictures.begin()
+            self._predict_images()
+            for video in self._job.inputs.videos:
+                self._predict_video(video)
+        store = Store.open(self._folder)
+        self._summary.written = {"predictions": self._folder, **self._pictures.folders()}
+        self._count(store)
+        self._export(store)
+        return self._summary
+
+    # ---- images ----
+
+    def _predict_images(self) -> None:
+        images = self._job.inputs.images
+        if not images:
+            return
+        with Progress(len(images), "predicting") as progress:
+            for image in images:
+                self._predict_image(image)
+                progress.step()
+
+    def _predict_image(self, image: ImageInput) -> None:
+        if image.key in self._earlier:
+            self._summary.already_there += 1
+            self._redraw(image)
+            return
+        answer = self._guarded(image.key, lambda: self._read_and_predict(image))
+        if answer is not None:
+            pixels, found = answer
+            # the pictures come first: a line in the store means that everything of its image is there
+            self._pictures.write(image.key, pixels, found)
+            self._append(image.key, image.image_id, pixels, found)
+
+    def _read_and_predict(self, image: ImageInput) -> tuple[np.ndarray, Prediction]:
+        pixels = read_image_bgr(image.path)
+        return pixels, self._predictor(pixels, image.path)
+
+    def _redraw(self, image: ImageInput) -> None:
+        """The pictures of an earlier prediction that are missing or were drawn in another way."""
+        if self._pictures.are_there(image.key):
+            return
+        pixels = self._guarded(image.key, lambda: read_image_bgr(image.path))
+        if pixels is not None:
+            self._pictures.write(image.key, pixels, from_stored(self._earlier[image.key]))
+
+    def _append(self, key: str, image_id: int | str | None, pixels: np.ndarray, found: Prediction) -> None:
+        self._writer.append(to_stored(key, image_id, pixels.shape[:2], found))
+        self._summary.predicted += 1
+
+    def _guarded(self, key: str, work: Callable[[], _Answer]) -> _Answer | None:
+        """What `work` gives, or None for a bad input that is to be skipped."""
+        try:
+            return work()
+        except DataError as error:
+            if self._job.on_bad_image == "fail":
+                raise DataError(f"{error} (or pass --on-bad-image skip; what was predicted so far stays)") from error
+            logger.warning("skipped %s: %s", key, error)
+            self._summary.skipped[key] = str(error)
+            return None
+
+    # ---- videos ----
+
+    def _predict_video(self, video: VideoInput) -> None:
+        self._guarded(video.key, lambda: self._read_and_predict_video(video))
+
+    def _read_and_predict_video(self, video: VideoInput) -> None:
+        with VideoReader(video.path) as reader, self._pictures.open_video(video.key, reader) as drawn:
+            if reader.note:
+                logger.warning("%s", reader.note)
+            with Progress(reader.frame_count, video.key) as progress:
+                for number, frame in enumerate(reader):
+                    drawn.add(frame, self._predict_frame(f"{video.key}/{number:06d}", frame))
+                    progress.step()
+
+    def _predict_frame(self, key: str, frame: np.ndarray) -> Prediction:
+        if key in self._earlier:
+            self._summary.already_there += 1
+            return from_stored(self._earlier[key])
+        found = self._predictor(frame)
+        self._append(key, None, frame, found)
+        return found
+
+    # ---- from the store ----
+
+    def _count(self, store: Store) -> None:
+        if not self._wanted.counts:
+            return
+        counts = Counts(store.meta.categories, self._wanted.score_thresh)
+        for key in self._keys_of_job(store):
+            counts.add(key, things_of(store.read(key, stuff=False)))
+        path = self._job.output / "counts.csv"
+        counts.write_csv(path)
+        self._summary.counts, self._summary.written["counts"] = counts, path
+
+    def _keys_of_job(self, store: Store) -> list[str]:
+        images = {image.key for image in self._job.inputs.images}
+        videos = {video.key for video in self._job.inputs.videos}
+        return [e.key for e in store.entries if e.key in images or e.key.rpartition("/")[0] in videos]
+
+    def _export(self, store: Store) -> None:
+        for name in self._wanted.exports:
+            # what goes to a labeller is chosen by score, what goes to an evaluation is complete
+            thresh = self._wanted.score_thresh if name in FOR_LABELLING else None
+            root, overwrite = self._job.inputs.root, self._wanted.overwrite
+            options = ExportOptions(score_thresh=thresh, include_stuff=True, image_root=root, overwrite=overwrite)
+            self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
