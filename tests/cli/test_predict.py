@@ -34,9 +34,9 @@ def predict(run_tool, sharp_weights, tmp_path):
     def run(inputs, *options, recipe=MASK, opts=()):
         inputs = inputs if isinstance(inputs, list | tuple) else [inputs]
         fixed = ("--weights", sharp_weights["mask"], "--output", tmp_path / "out", "--score-thresh", "0.2")
-        stuff = ("PANOPTIC.STUFF_WEIGHTS", sharp_weights["semantic"]) if recipe == MERGED else ()
-        tail = ("--opts", "MODEL.DEVICE", "cpu", *stuff, *opts)
-        return run_tool("predict", "--config-file", recipe, "--input", *inputs, *fixed, *options, *tail)
+        stuff = ("--stuff-weights", sharp_weights["semantic"]) if recipe == MERGED else ()
+        tail = ("--opts", "MODEL.DEVICE", "cpu", *opts)
+        return run_tool("predict", "--config-file", recipe, "--input", *inputs, *fixed, *stuff, *options, *tail)
 
     return run
 

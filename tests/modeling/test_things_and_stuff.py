@@ -4,12 +4,14 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from detectron2.data.catalog import Metadata
 
 from thingstuff.config import load_config
 from thingstuff.engine.checkpoint import Checkpointer
-from thingstuff.engine.panoptic import PanopticOption, rule_from_config
+from thingstuff.engine.panoptic import PanopticOption, _by_name, _joined_categories, rule_from_config
 from thingstuff.errors import ConfigError, DataError, SetupError, WeightsError
-from thingstuff.merge import Greedy
+from thingstuff.merge import RULES, Greedy
+from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE, one_hot
 from thingstuff.structures import NOT_STUFF, VOID, PanopticMap
 
@@ -211,6 +213,25 @@ class TestRule:
         with pytest.raises(ConfigError, match="greedy"):
             rule_from_config(cfg)
 
+    def test_a_rule_of_ones_own_takes_its_thresholds_from_keys_of_its_own(self, tmp_path, monkeypatch):
+        (tmp_path / "my_rule.py").write_text(
+            "from dataclasses import dataclass\n"
+            "from thingstuff.merge import register_rule\n"
+            "def add_my_config(cfg):\n"
+            "    cfg.PANOPTIC.LEAST_SIDE_PX = 3\n"
+            "@register_rule('only_large')\n"
+            "@dataclass(frozen=True)\n"
+            "class OnlyLarge:\n"
+            "    least_side_px: int = 1\n"
+            "    overlap_thresh: float = 0.9\n"
+            "    def merge(self, inputs): ...\n"
+        )
+        monkeypatch.syspath_prepend(tmp_path)
+        named = ["IMPORTS", "['my_rule']", "PANOPTIC.ENABLED", "True", "PANOPTIC.RULE", "only_large"]
+        rule = rule_from_config(load_config(MASK, [*named, "PANOPTIC.LEAST_SIDE_PX", "8"]))
+        monkeypatch.delitem(RULES, "only_large")
+        assert (rule.least_side_px, rule.overlap_thresh) == (8, 0.5)
+
     def test_an_impossible_threshold_is_refused(self):
         cfg = load_config(MASK, ["PANOPTIC.ENABLED", "True", "PANOPTIC.OVERLAP_THRESH", "1.5"])
         with pytest.raises(ConfigError, match="overlap_thresh"):
@@ -221,3 +242,41 @@ def test_a_model_that_is_no_rcnn_is_refused(small_shapes, sharp_weights):
     option = PanopticOption.from_config(config(PANOPTIC))
     with pytest.raises(ConfigError, match="SemanticSegmentor"):
         option.wrap(built(config(SEMANTIC), sharp_weights["semantic"]))
+
+
+class TestCategories:
+    """Things of one data set, stuff of another."""
+
+    def sets(self, things, stuff):
+        """Names and ids of the things of data set "a" and of the stuff of data set "b" -> their metadata."""
+        first, second = Metadata(name="a"), Metadata(name="b")
+        first.set(thing_classes=list(things))
+        first.set(thing_dataset_id_to_contiguous_id={number: i for i, number in enumerate(things.values())})
+        second.set(stuff_classes=["things", *stuff])
+        second.set(stuff_dataset_id_to_contiguous_id={0: 0} | {n: i + 1 for i, n in enumerate(stuff.values())})
+        return first, second
+
+    def test_are_joined(self):
+        joined = _joined_categories(*self.sets({"cat": 4, "dog": 9}, {"sky": 7, "cat": 30}))
+        assert [(c.id, c.name, c.isthing) for c in joined.all] == [(4, "cat", True), (9, "dog", True), (7, "sky", False)]
+
+    def test_that_share_an_id_are_refused(self):
+        with pytest.raises(ConfigError, match="data sets a and b, which clash: two categories share the id 4"):
+            _joined_categories(*self.sets({"cat": 4}, {"sky": 4}))
+
+    def test_that_share_an_id_within_one_data_set_are_refused(self):
+        first, _ = self.sets({"cat": 4}, {})
+        first.set(stuff_classes=["things", "sky"], stuff_dataset_id_to_contiguous_id={0: 0, 4: 1})
+        with pytest.raises(DataError, match="data set a: two categories share the id 4"):
+            _joined_categories(first, first)
+
+    def test_the_second_models_labels_go_by_name(self):
+        first, second = self.sets({"cat": 4}, {"sky": 7, "cat": 30})
+        joined = _joined_categories(first, second)
+        assert _by_name(LabelSpace.from_metadata(second), second, joined).label_ids == (None, 7, 4)
+
+    def test_a_class_that_nobody_knows_is_named(self):
+        first, second = self.sets({"cat": 4}, {"sky": 7})
+        own = _joined_categories(first, first)
+        with pytest.raises(ConfigError, match="'sky'"):
+            _by_name(LabelSpace.from_metadata(second), second, own)

@@ -31,6 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--config-file", required=True, metavar="FILE", help="a path, model_zoo://NAME or thingstuff://NAME")
     add("--weights", metavar="FILE", help="default: MODEL.WEIGHTS of the config")
+    add("--stuff-weights", metavar="FILE", help="of the second model; default: PANOPTIC.STUFF_WEIGHTS of the config")
     add("--input", nargs="+", required=True, metavar="INPUT", help="images, videos, folders, globs, or one data set")
     add("--output", type=Path, required=True, metavar="DIR", help="a run that stopped goes on in the same folder")
     add(
@@ -83,6 +84,7 @@ def _job(args: argparse.Namespace) -> Any:
 
     cfg = load_config(args.config_file, args.opts)
     cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
+    cfg.PANOPTIC.STUFF_WEIGHTS = args.stuff_weights or cfg.PANOPTIC.STUFF_WEIGHTS
     cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
     settle_device(cfg)
     dataset = args.input[0] if is_dataset(args.input[0]) else None

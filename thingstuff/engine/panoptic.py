@@ -114,17 +114,23 @@ def _stuff_config(cfg: CfgNode) -> CfgNode | None:
 
 def _joined_categories(metadata: Any, stuff_metadata: Any) -> Categories:
     """The categories of the test set; its things and the stuff of the second model where the test set has no stuff."""
-    own = Categories.from_metadata(metadata)
+    own = _categories(metadata)
     if own.stuff or stuff_metadata is metadata:
         return own
     names = {c.name for c in own.things}
-    stuff = tuple(c for c in Categories.from_metadata(stuff_metadata).stuff if c.name not in names)
+    stuff = tuple(c for c in _categories(stuff_metadata).stuff if c.name not in names)
     try:
         return Categories((*own.things, *stuff))
     except DataError as error:
-        raise ConfigError(
-            f"the things and the stuff of PANOPTIC come from two data sets that clash: {error}"
-        ) from error
+        sets = f"{metadata.name} and {stuff_metadata.name}"
+        raise ConfigError(f"things and stuff come from the data sets {sets}, which clash: {error}") from error
+
+
+def _categories(metadata: Any) -> Categories:
+    try:
+        return Categories.from_metadata(metadata)
+    except DataError as error:
+        raise DataError(f"data set {metadata.name}: {error}") from error
 
 
 def _build_source(cfg: CfgNode, stuff_cfg: CfgNode | None, stuff_metadata: Any, categories: Categories) -> StuffSource:
@@ -142,7 +148,7 @@ def _build_source(cfg: CfgNode, stuff_cfg: CfgNode | None, stuff_metadata: Any, 
 
 def _by_name(labels: LabelSpace, metadata: Any, categories: Categories) -> LabelSpace:
     """The second model's labels in the ids of `categories`: two data sets agree in names, not always in ids."""
-    names = {c.id: c.name for c in Categories.from_metadata(metadata).all}
+    names = {c.id: c.name for c in _categories(metadata).all}
     known = {c.name: c.id for c in categories.all}
     lacking = [names[i] for i in labels.label_ids if i is not None and names[i] not in known]
     if lacking:
