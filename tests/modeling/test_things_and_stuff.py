@@ -258,7 +258,11 @@ class TestCategories:
 
     def test_are_joined(self):
         joined = _joined_categories(*self.sets({"cat": 4, "dog": 9}, {"sky": 7, "cat": 30}))
-        assert [(c.id, c.name, c.isthing) for c in joined.all] == [(4, "cat", True), (9, "dog", True), (7, "sky", False)]
+        assert [(c.id, c.name, c.isthing) for c in joined.all] == [
+            (4, "cat", True),
+            (9, "dog", True),
+            (7, "sky", False),
+        ]
 
     def test_that_share_an_id_are_refused(self):
         with pytest.raises(ConfigError, match="data sets a and b, which clash: two categories share the id 4"):
