@@ -61,3 +61,13 @@ def test_bad_labels_are_refused():
         stuff_map_from_labels(np.array([[0]]), [7, 24], CITY, void_labels=[1])
     with pytest.raises(DataError, match="expected integers, got float64"):
         stuff_map_from_labels(np.array([[0.5]]), [7], CITY)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_labels_of_every_dtype_mean_the_same(dtype):
+    labels = np.array([[0, 1, 1], [2, 200, 0]], dtype)
+    found = stuff_map_from_labels(labels, (None, 23, 24), CITY, void_labels=(200,))
+    assert found.dtype == np.uint16
+    assert found.tolist() == [[NOT_STUFF, 2, 2], [NOT_STUFF, VOID, NOT_STUFF]]
+    with pytest.raises(DataError, match="got 200"):
+        stuff_map_from_labels(labels, (None, 23, 24), CITY, void_labels=())

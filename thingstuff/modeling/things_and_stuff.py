@@ -11,9 +11,9 @@ from detectron2.structures import Boxes, Instances
 from torch import nn
 
 from thingstuff.errors import ConfigError
-from thingstuff.merge import Rule, merge
+from thingstuff.merge import Rule
 from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
-from thingstuff.modeling.postprocess import postprocess_instances
+from thingstuff.modeling.postprocess import paste_and_merge, read_instances
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_sources import Inputs, Stuff, StuffSource, output_size
 from thingstuff.structures import Categories, Detections
@@ -75,8 +75,8 @@ class ThingsAndStuff(nn.Module):
         return [self._merged(*one) for one in zip(inputs, instances, stuff, strict=True)]
 
     def _merged(self, one: Any, raw: Instances, stuff: Stuff) -> _Answer:
-        detections = postprocess_instances(raw, *output_size(one), self.categories)
-        panoptic, ledger = merge(detections, stuff.stuff_map, self.categories, self.rule)
+        found = read_instances(raw, *output_size(one), self.categories)
+        detections, panoptic, ledger = paste_and_merge(found, stuff.stuff_map, self.categories, self.rule)
         return _Answer(Prediction(detections, stuff.stuff_map, panoptic, ledger), stuff)
 
     def _detectron2_output(self, answer: _Answer) -> dict[str, Any]:

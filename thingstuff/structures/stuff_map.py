@@ -51,12 +51,29 @@ def stuff_map_from_labels(
     void = sorted(set(void_labels))
     known = [*range(len(label_ids)), *void]
     refuse_duplicates(known, "the label {} is listed and cannot mean void as well: give other void_labels")
-    positions = positions_of(as_integers("semantic labels", labels), np.array(known, np.int64))
-    if np.any(positions < 0):
-        label = labels[positions < 0][0]
-        raise DataError(f"semantic labels: expected 0 to {len(label_ids) - 1} or void {void}, got {label}")
     table = np.append(_label_table(label_ids, categories), np.full(len(void), VOID, np.uint16))
-    return table[positions]
+    numbers = as_integers("semantic labels", labels)
+    unknown = sorted(_used(numbers) - set(known))
+    if unknown:
+        expected = f"0 to {len(label_ids) - 1} or void {void}"
+        raise DataError(f"semantic labels: expected {expected}, got {unknown[0]}")
+    if numbers.dtype == np.uint8:
+        return np.take(_for_bytes(table, known), numbers)
+    return table[positions_of(numbers, np.array(known, np.int64))]
+
+
+def _used(numbers: NDArray[np.integer[Any]]) -> set[int]:
+    flat = numbers.reshape(-1)
+    return set(np.unique(flat[run_starts(flat)]).tolist())
+
+
+def _for_bytes(table: NDArray[np.uint16], known: Sequence[int]) -> NDArray[np.uint16]:
+    """The table with an entry for every byte, which is several times faster than a search."""
+    whole = np.zeros(256, np.uint16)
+    for value, label in zip(table.tolist(), known, strict=True):
+        if 0 <= label < len(whole):
+            whole[label] = value
+    return whole
 
 
 def _label_table(label_ids: Sequence[int | None], categories: Categories) -> NDArray[np.uint16]:
