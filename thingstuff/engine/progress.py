@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 
 class Progress:
-    """Counts steps of a job with a known length. Only the main process speaks."""
+    """Counts steps of a job; `total` is None where nobody knows how many there are. Only the main process speaks."""
 
-    def __init__(self, total: int, title: str, done: int = 0) -> None:
+    def __init__(self, total: int | None, title: str, done: int = 0) -> None:
         self._total, self._title, self._done, self._first = total, title, done, done
         self._start = self._last_line = time.monotonic()
         silent = not (comm.is_main_process() and sys.stderr.isatty())
@@ -36,7 +36,7 @@ class Progress:
         self._bar.close()
         if kind is None:
             took = datetime.timedelta(seconds=round(time.monotonic() - self._start))
-            logger.info("%s: %d of %d in %s", self._title, self._done, self._total, took)
+            logger.info("%s: %s in %s", self._title, self._count(), took)
 
     def step(self, **shown: str) -> None:
         """One step is done; `shown` stands behind the bar or in the line."""
@@ -49,9 +49,14 @@ class Progress:
 
     def _line(self, shown: dict[str, Any]) -> str:
         per_step = (time.monotonic() - self._start) / max(1, self._done - self._first)
-        left = datetime.timedelta(seconds=round(per_step * (self._total - self._done)))
         facts = "".join(f", {name} {value}" for name, value in shown.items())
-        return f"{self._title}: {self._done} of {self._total}{facts}, {per_step:.2f} s each, {left} left"
+        line = f"{self._title}: {self._count()}{facts}, {per_step:.2f} s each"
+        if self._total is None:
+            return line
+        return f"{line}, {datetime.timedelta(seconds=round(per_step * (self._total - self._done)))} left"
+
+    def _count(self) -> str:
+        return str(self._done) if self._total is None else f"{self._done} of {self._total}"
 
 
 class TrainingProgress(HookBase):

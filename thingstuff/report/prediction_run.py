@@ -161,7 +161,7 @@ class _PredictionRun:
         with VideoReader(video.path) as reader, self._pictures.open_video(video.key, reader) as drawn:
             if reader.note:
                 logger.warning("%s", reader.note)
-            with Progress(reader.frame_count, video.key) as progress:
+            with Progress(reader.frame_count or None, video.key) as progress:
                 for number, frame in enumerate(reader):
                     drawn.add(frame, self._predict_frame(f"{video.key}/{number:06d}", frame))
                     progress.step()
