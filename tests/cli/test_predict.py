@@ -259,6 +259,27 @@ def test_a_data_set_keeps_its_image_ids(predict, small_shapes, tmp_path):
     assert not (tmp_path / "out/overlays").exists()
 
 
+def test_exports_of_a_data_set_score_what_train_net_prints(predict, run_tool, sharp_weights, small_shapes, tmp_path):
+    from thingstuff.evaluation import evaluate_coco, evaluate_panoptic
+
+    exports = ("--no-overlays", "--export", "coco", "--export", "coco_panoptic")
+    true_stuff = ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", small_shapes / "stuff_val")
+    assert predict("shapes_val", *exports, opts=true_stuff)[0] == 0
+    options = ("MODEL.DEVICE", "cpu", "TEST.PICTURES", "0", "OUTPUT_DIR", tmp_path / "run", *true_stuff)
+    weights = ("MODEL.WEIGHTS", sharp_weights["mask"])
+    code, _, error = run_tool("train_net", "--config-file", MASK, "--eval-only", *options, *weights)
+    assert code == 0, error
+    printed = json.loads((tmp_path / "run/inference/results.json").read_text())["results"]["shapes_val"]
+    truth, folder = small_shapes / "annotations", tmp_path / "out/exports"
+    records = json.loads((folder / "coco/coco_results.json").read_text())
+    boxes = [{key: value for key, value in record.items() if key != "segmentation"} for record in records]
+    found = evaluate_coco(truth / "instances_val.json", boxes, "bbox").percent()
+    assert found["AP50"] == printed["bbox"]["AP50"]
+    panoptic = (truth / "panoptic_val.json", folder / "coco_panoptic/panoptic.json", small_shapes / "panoptic_val")
+    assert evaluate_panoptic(*panoptic).percent()["PQ"] == printed["panoptic_seg"]["PQ"]
+    assert printed["panoptic_seg"]["PQ_st"] > 10
+
+
 def test_a_view_that_the_model_has_not_is_refused(predict, photos):
     code, _, error = predict(photos, "--view", "panoptic")
     assert code == 2
