@@ -143,12 +143,85 @@ def test_more_inputs_join_and_other_models_are_refused(predict, photos, small_sh
     assert_one_line(error, "another image root")
 
 
-def test_earlier_output_inside_the_input_folder_is_no_input(predict, photos, tmp_path):
-    shutil.move(photos, tmp_path / "out")
-    predict(tmp_path / "out/north/a.png")
-    code, _, error = predict(tmp_path / "out")
+def test_what_an_earlier_run_wrote_is_no_input(predict, photos, tmp_path):
+    predict(photos)
+    shutil.move(tmp_path / "out", photos / "earlier")
+    code, out, error = predict(photos)
+    assert code == 0, error
+    assert "2 predicted" in out
+    shutil.move(photos / "north", tmp_path / "out/north")
+    code, _, error = predict(tmp_path / "out/north")
     assert code == 2
     assert_one_line(error, "all inputs lie in --output")
+
+
+def test_an_image_that_changed_is_not_taken_for_the_one_before(predict, photos, small_shapes, tmp_path):
+    predict(photos)
+    shutil.copy(small_shapes / "val/000003.png", photos / "north/a.png")
+    code, _, error = predict(photos)
+    assert code == 2
+    assert_one_line(error, "north/a.png has changed since it was predicted")
+    code, out, _ = predict(photos, "--on-bad-image", "skip")
+    assert (code, "0 predicted, 1 already there, 1 skipped" in out) == (0, True)
+
+
+def test_two_data_sets_need_two_folders(predict, photos, small_shapes):
+    predict("shapes_val", "--no-overlays")
+    code, _, error = predict(photos)
+    assert code == 2
+    assert_one_line(error, "has predictions of shapes_val", "another --output")
+
+
+def test_the_merge_is_summed_up(predict, photos):
+    _, out, _ = predict(photos, recipe=MERGED)
+    assert "instances: " in out
+    assert "stuff regions: " in out
+
+
+def test_labelme_files_stay_and_new_ones_join(predict, photos, small_shapes, tmp_path):
+    assert predict(photos, "--export", "labelme")[0] == 0
+    corrected = tmp_path / "out/exports/labelme/north/a.json"
+    assert json.loads(corrected.read_text())["shapes"]
+    corrected.write_text("corrected")
+    shutil.copy(small_shapes / "val/000003.png", photos / "new.png")
+    code, _, error = predict(photos, "--export", "labelme", "--export", "coco")
+    assert code == 0, error
+    assert corrected.read_text() == "corrected"
+    assert (tmp_path / "out/exports/labelme/new.json").exists()
+    assert (tmp_path / "out/exports/coco/coco_results.json").exists()
+    predict(photos, "--export", "labelme", "--overwrite")
+    assert json.loads(corrected.read_text())["imageWidth"] == 160
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--stuff-weights", "some.pth"), ("--stuff-weights is for a second model",)),
+        (("--export", "coco_panoptic"), ("--export coco_panoptic needs a panoptic map",)),
+        (("--output", "/proc/nowhere"), ("cannot write to --output /proc/nowhere",)),
+    ],
+)
+def test_what_cannot_be_done_is_refused_early(predict, photos, tmp_path, options, words):
+    code, _, error = predict(photos, *options)
+    assert code == 2
+    assert_one_line(error, *words)
+    assert not list((tmp_path / "out").rglob("a.png"))
+
+
+def test_a_model_that_finds_nothing_has_no_detections_and_not_no_knowledge_of_them(run_tool, photos, tmp_path):
+    import torch
+    from detectron2.modeling import build_model
+
+    from thingstuff.config import load_config
+
+    recipe = "thingstuff://shapes/panoptic_deeplab.yaml"
+    torch.manual_seed(0)
+    torch.save({"model": build_model(load_config(recipe, ["MODEL.DEVICE", "cpu"])).state_dict()}, tmp_path / "w.pth")
+    command = ("predict", "--config-file", recipe, "--weights", tmp_path / "w.pth", "--input", photos, "--output")
+    opts = ("--opts", "MODEL.DEVICE", "cpu", "MODEL.PANOPTIC_DEEPLAB.CENTER_THRESHOLD", "1e9")
+    code, _, error = run_tool(*command, tmp_path / "out", "--view", "instance", "--export", "coco", *opts)
+    assert code == 0, error
+    assert all(len(image.detections) == 0 for image in stored(tmp_path))
 
 
 class TestBadImages:
@@ -263,7 +336,8 @@ def test_exports_of_a_data_set_score_what_train_net_prints(predict, run_tool, sh
     from thingstuff.evaluation import evaluate_coco, evaluate_panoptic
 
     exports = ("--no-overlays", "--export", "coco", "--export", "coco_panoptic")
-    true_stuff = ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", small_shapes / "stuff_val")
+    folder = small_shapes / "stuff_val"
+    true_stuff = ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", folder)
     assert predict("shapes_val", *exports, opts=true_stuff)[0] == 0
     options = ("MODEL.DEVICE", "cpu", "TEST.PICTURES", "0", "OUTPUT_DIR", tmp_path / "run", *true_stuff)
     weights = ("MODEL.WEIGHTS", sharp_weights["mask"])
@@ -290,6 +364,8 @@ def test_a_view_that_the_model_has_not_is_refused(predict, photos):
     ("inputs", "words"),
     [
         ("absent.jpg", ("absent.jpg",)),
+        ("shapes_vall", ("did you mean the data set shapes_val?",)),
+        ("https://a.b/c.jpg", ("fetch it first",)),
         ("*.absent", ("*.absent",)),
         (["shapes_val", "more"], ("shapes_val is a data set",)),
     ],

@@ -184,7 +184,7 @@ def test_bad_weights(run_tool, small_shapes, earlier, tmp_path, kind, said, eval
         (["--config-file", RECIPE, "MODEL.META_ARCHITECTURE", "GeneralisedRCNN"], "META_ARCH"),
         (["--config-file", RECIPE, "SOLVER.MAX_ITER", "-5"], "SOLVER.MAX_ITER is -5"),
         (["--config-file", RECIPE, "SOLVER.IMS_PER_BATCH", "0"], "SOLVER.IMS_PER_BATCH is 0"),
-        (["--config-file", RECIPE, "SOLVER.MAX_ITER", "ten"], "expected a int such as"),
+        (["--config-file", RECIPE, "SOLVER.MAX_ITER", "ten"], "expected a whole number such as"),
         (["--config-file", RECIPE, "SOLVER.MAX_ITER=3"], "write SOLVER.MAX_ITER 3 with a space"),
         (["--config-file", RECIPE, "--seeds", "0,1", "DATASETS.TEST", "()"], "nothing to compare the seeds by"),
         (["--config-file", RECIPE, "SOLVER.OPTIMIZER", "LION"], "expected one of SGD, ADAMW"),

@@ -40,6 +40,7 @@ def test_a_panoptic_fpn_of_the_zoo_is_panoptic_without_the_node():
         (["PANOPTIC.STUFF", "files"], ("PANOPTIC.STUFF_DIR",)),
         (["PANOPTIC.STUFF_FORMAT", "coco"], ("STUFF_FORMAT is 'coco'", "contiguous, ids")),
         (["MODEL.MASK_ON", "False"], ("MODEL.MASK_ON True",)),
+        (["MODEL.META_ARCHITECTURE", "RetinaNet"], ("Mask R-CNN or one of its kin", "RetinaNet")),
         (["MODEL.KEYPOINT_ON", "True"], ("KEYPOINT_ON",)),
         (["PANOPTIC.OVERLAP_TRESH", "0.3"], ("did you mean PANOPTIC.OVERLAP_THRESH",)),
     ],

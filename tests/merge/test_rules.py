@@ -88,3 +88,18 @@ def test_what_is_no_rule_is_refused():
         register_rule("changing")(Changing)
     with pytest.raises(TypeError, match=r"expected a method merge\(inputs\), Idle has none"):
         register_rule("idle")(Idle)
+
+
+def test_a_rule_that_returns_something_else_is_named():
+    from dataclasses import dataclass
+
+    from thingstuff.structures import Categories, Category, Detections
+
+    @dataclass(frozen=True)
+    class Forgetful:
+        def merge(self, inputs):
+            return None
+
+    categories = Categories((Category(1, "cat"),))
+    with pytest.raises(ConfigError, match=r"merge rule Forgetful: expected it to return .* got \(NoneType\)"):
+        merge(Detections.from_coco([], 2, 2), np.zeros((2, 2), np.uint16), categories, Forgetful())

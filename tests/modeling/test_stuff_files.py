@@ -90,3 +90,14 @@ def test_damaged_missing_and_nameless(tmp_path):
         files.read(None, 2, 3)
     with pytest.raises(SetupError, match="STUFF_DIR"):
         StuffFiles(tmp_path / "absent", CATEGORIES)
+
+
+def test_ids_where_contiguous_numbers_are_expected_are_hinted_at(tmp_path):
+    write(tmp_path, "a.png", np.full((2, 3), 20, np.uint8))
+    with pytest.raises(DataError, match=r"a\.png: .*got 20; .*STUFF_FORMAT ids"):
+        StuffFiles(tmp_path, CATEGORIES).read("a.jpg", 2, 3)
+
+
+def test_void_ids_that_are_categories_are_refused_at_once(tmp_path):
+    with pytest.raises(DataError, match="7 is a category's"):
+        StuffFiles(tmp_path, CATEGORIES, contiguous=False, void_ids=[7])

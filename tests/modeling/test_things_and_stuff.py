@@ -149,7 +149,7 @@ class TestModel:
         with pytest.raises(ConfigError, match="STUFF_WEIGHTS is empty"):
             PanopticOption.from_config(cfg)
         cfg.PANOPTIC.STUFF_WEIGHTS = "absent.pth"
-        with pytest.raises(WeightsError, match=r"absent\.pth"):
+        with pytest.raises(WeightsError, match=r"absent\.pth: check PANOPTIC\.STUFF_WEIGHTS"):
             PanopticOption.from_config(cfg)
 
     def test_it_stays_in_inference_while_the_instance_model_trains(self, cfg, sharp_weights):
@@ -203,7 +203,8 @@ def test_one_hot_scores_give_the_map_back(small_shapes):
 
 class TestRule:
     def test_thresholds_fall_back_to_detectron2s_node(self):
-        cfg = load_config(MASK, ["PANOPTIC.ENABLED", "True", "PANOPTIC.OVERLAP_THRESH", "0.3"])
+        recipe = "thingstuff://coco/mask_rcnn_R_50_FPN_3x.yaml"
+        cfg = load_config(recipe, ["PANOPTIC.ENABLED", "True", "PANOPTIC.OVERLAP_THRESH", "0.3"])
         cfg.MODEL.PANOPTIC_FPN.COMBINE.STUFF_AREA_LIMIT = 77
         cfg.MODEL.PANOPTIC_FPN.COMBINE.INSTANCES_CONFIDENCE_THRESH = 0.6
         assert rule_from_config(cfg) == Greedy(0.3, 77, 0.6)
@@ -236,6 +237,18 @@ class TestRule:
         cfg = load_config(MASK, ["PANOPTIC.ENABLED", "True", "PANOPTIC.OVERLAP_THRESH", "1.5"])
         with pytest.raises(ConfigError, match="overlap_thresh"):
             rule_from_config(cfg)
+
+
+def test_weights_without_a_semantic_head_say_what_to_do(sharp_weights):
+    with pytest.raises(WeightsError, match="semantic head is still to be trained; PANOPTIC.STUFF model or files"):
+        built(config(MASK, "PANOPTIC.ENABLED", "True"), sharp_weights["mask"])
+
+
+def test_another_architecture_is_refused_before_it_is_built():
+    cfg = config(PANOPTIC)
+    cfg.MODEL.META_ARCHITECTURE = "SemanticSegmentor"
+    with pytest.raises(ConfigError, match="MODEL.META_ARCHITECTURE is SemanticSegmentor"):
+        PanopticOption.from_config(cfg)
 
 
 def test_a_model_that_is_no_rcnn_is_refused(small_shapes, sharp_weights):

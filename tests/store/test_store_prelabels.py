@@ -92,9 +92,9 @@ def test_labelme_keeps_files_that_are_there_unless_told_otherwise(tmp_path):
     by_hand = tmp_path / "out/b.json"
     by_hand.parent.mkdir()
     by_hand.write_text("corrected")
-    with pytest.raises(DataError, match=r"b\.json: exists and may hold corrections"):
-        EXPORTS["labelme"](store, tmp_path / "out", ExportOptions())
-    assert [path.name for path in by_hand.parent.iterdir()] == ["b.json"]
+    EXPORTS["labelme"](store, tmp_path / "out", ExportOptions())
+    assert by_hand.read_text() == "corrected"
+    assert json.loads((tmp_path / "out/a.json").read_text())["imagePath"] == "a.jpg"
     EXPORTS["labelme"](store, tmp_path / "out", ExportOptions(overwrite=True))
     assert json.loads(by_hand.read_text())["imagePath"] == "b.jpg"
 

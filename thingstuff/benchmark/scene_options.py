@@ -24,6 +24,8 @@ def asked_scenes(args: argparse.Namespace) -> Iterator[tuple[int, int, int]]:
     if any(len(size) != 2 for size in sizes):
         raise ConfigError(f"--sizes: expected HEIGHTxWIDTH, separated by commas, got {args.sizes!r}")
     counts = _numbers(args.instances, ",", "--instances")
+    if args.seed < 0:
+        raise ConfigError(f"--seed: expected 0 or more, got {args.seed}")
     _use_threads(args.threads)
     return ((height, width, count) for height, width in sizes for count in counts)
 

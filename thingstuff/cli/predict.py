@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--counts", action="store_true", help="a table of objects by class and image, and counts.csv")
     add("--cutouts", action="store_true", help="each instance of each image as a PNG with a transparent background")
     add("--export", action="append", choices=EXPORTS, default=[], help="write this format too; again for more")
-    add("--overwrite", action="store_true", help="replace LabelMe files of an earlier export")
+    add("--overwrite", action="store_true", help="replace LabelMe files of an earlier export, which stay otherwise")
     add(
         "--on-bad-image",
         choices=("fail", "skip"),
@@ -51,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="at an image that cannot be read (default fail)",
     )
     add("--device", metavar="NAME", help="default: a GPU where there is one")
-    add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options over the file's")
+    add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options, at the end")
     return parser
 
 
@@ -84,6 +84,8 @@ def _job(args: argparse.Namespace) -> Any:
 
     cfg = load_config(args.config_file, args.opts)
     cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
+    if args.stuff_weights and not (cfg.PANOPTIC.ENABLED and cfg.PANOPTIC.STUFF == "model"):
+        raise ConfigError("--stuff-weights is for a second model: turn on PANOPTIC with STUFF model, or leave it out")
     cfg.PANOPTIC.STUFF_WEIGHTS = args.stuff_weights or cfg.PANOPTIC.STUFF_WEIGHTS
     cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
     settle_device(cfg)
@@ -122,8 +124,8 @@ def _totals(summary: Any) -> str:
         parts.append(f"{summary.already_there} already there")
     if summary.skipped:
         parts.append(f"{len(summary.skipped)} skipped")
-    lines = [", ".join(parts), *(f"skipped {key}: {reason}" for key, reason in summary.skipped.items())]
-    return "\n".join(lines)
+    skipped = [f"skipped {key}: {reason}" for key, reason in summary.skipped.items()]
+    return "\n".join([", ".join(parts), *summary.merged, *skipped])
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from thingstuff.config.safe_yaml import read_yaml
 from thingstuff.errors import ConfigError
 
 BASE = "_BASE_"
+_KINDS = {int: "a whole number", float: "a number", bool: "True or False", str: "a text", tuple: "a list"}
 
 
 def get_cfg() -> CfgNode:
@@ -170,6 +171,9 @@ def _all_keys(node: CfgNode, prefix: str) -> Iterator[str]:
 
 
 def _refuse_odd_overrides(overrides: Sequence[str]) -> None:
+    flags = [word for word in overrides if word.startswith("--")]
+    if flags:
+        raise ConfigError(f"the option {flags[0]} must stand before the KEY VALUE pairs")
     if len(overrides) % 2:
         if "=" in overrides[-1]:
             raise ConfigError(f"write {overrides[-1].replace('=', ' ', 1)} with a space: options are KEY VALUE pairs")
@@ -177,8 +181,6 @@ def _refuse_odd_overrides(overrides: Sequence[str]) -> None:
 
 
 def _merge_override(cfg: CfgNode, key: str, value: str) -> None:
-    if key.startswith("--"):
-        raise ConfigError(f"the option {key} must stand before the KEY VALUE pairs")
     if "=" in key:
         raise ConfigError(f"write {key.replace('=', ' ', 1)} with a space: options come as KEY VALUE pairs")
     if key not in set(_all_keys(cfg, "")):
@@ -191,7 +193,8 @@ def _merge_override(cfg: CfgNode, key: str, value: str) -> None:
     try:
         cfg.merge_from_list([key, value])
     except (ValueError, AssertionError) as error:
-        raise ConfigError(f'{key} {value}: expected a {type(now).__name__} such as "{now}"') from error
+        kind = _KINDS.get(type(now), f"a {type(now).__name__}")
+        raise ConfigError(f'{key} {value}: expected {kind} such as "{now}"') from error
 
 
 def _value_at(cfg: CfgNode, key: str, default: Any = None) -> Any:

@@ -8,6 +8,7 @@ from thingstuff.errors import ConfigError
 
 SOURCES = ("head", "model", "files")
 _NEEDED_KEYS = {"model": "STUFF_CONFIG", "files": "STUFF_DIR"}
+_WITHOUT_RAW_MASKS = ("RetinaNet", "FCOS", "ProposalNetwork", "SemanticSegmentor", "PanopticDeepLab")
 _FORMATS = ("contiguous", "ids")
 
 
@@ -35,6 +36,9 @@ def _refuse_contradictions(cfg: CfgNode) -> None:
         raise ConfigError(f"PANOPTIC.STUFF is {node.STUFF!r}, which needs PANOPTIC.{needed}: set it")
     if node.STUFF_FORMAT not in _FORMATS:
         raise ConfigError(f"PANOPTIC.STUFF_FORMAT is {node.STUFF_FORMAT!r}, expected one of {', '.join(_FORMATS)}")
+    if cfg.MODEL.META_ARCHITECTURE in _WITHOUT_RAW_MASKS:
+        name = cfg.MODEL.META_ARCHITECTURE
+        raise ConfigError(f"PANOPTIC.ENABLED needs a Mask R-CNN or one of its kin, MODEL.META_ARCHITECTURE is {name}")
     if not cfg.MODEL.MASK_ON:
         raise ConfigError("PANOPTIC.ENABLED needs an instance model with masks: set MODEL.MASK_ON True, or disable it")
     if cfg.MODEL.KEYPOINT_ON:

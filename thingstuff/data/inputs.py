@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import glob
 import os
 import re
@@ -19,6 +20,7 @@ from thingstuff.errors import DataError
 IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"),
 )
+OUTPUT_MARK = "drawing.json"  # lies in every folder that predictions were written to; such a folder is no input
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 
 
@@ -139,20 +141,35 @@ def _before_wildcard(pattern: str) -> Path:
 
 def _named_file(path: Path) -> Path:
     if not path.exists():
-        raise DataError(f"there is no file or folder {path}")
+        raise DataError(f"there is no file or folder {path}{_hint(str(path))}")
     if not path.is_file() or not _has_suffix(path, (*IMAGE_SUFFIXES, *VIDEO_SUFFIXES)):
         known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
         raise DataError(f"{path} is no image and no video: these end in {known}")
     return path
 
 
+def _hint(text: str) -> str:
+    if text.startswith(("http:", "https:")):
+        return ": fetch it first, addresses are not read"
+    register_shapes()
+    close = difflib.get_close_matches(text, list(DatasetCatalog), n=1, cutoff=0.75)
+    if close:
+        return f": did you mean the data set {close[0]}?"
+    return ": tools/dataset.py shapes writes the embedded data set" if "shapes" in text else ""
+
+
 def _walk(folder: Path) -> Iterator[Path]:
-    """All files below a folder but hidden ones, through links too; no folder twice, since links may form a ring."""
+    """All files below a folder but hidden ones and those of an earlier run, through links too.
+
+    No folder comes twice, as a link may lead to its parent.
+    """
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
         folders[:] = [] if real in seen else sorted((f for f in folders if not f.startswith(".")), key=_natural)
-        if real not in seen:
+        if OUTPUT_MARK in files:
+            folders[:] = []
+        elif real not in seen:
             yield from (Path(place) / file for file in sorted(files, key=_natural) if not file.startswith("."))
         seen.add(real)
 

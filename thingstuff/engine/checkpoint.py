@@ -22,14 +22,21 @@ class Checkpointer(DetectionCheckpointer):
     """Loads what Detectron2's does (same names, matching and `?matching_heuristics=True`), but by `read_weights_file`.
 
     With `whole_model` every parameter must be found in the file, as evaluation and prediction need it: weights left
-    at random would give numbers that mean nothing.
+    at random would give numbers that mean nothing. `key` is the config's name for the file, for messages.
     """
 
     def __init__(
-        self, model: nn.Module, save_dir: str = "", *, whole_model: bool = False, **checkpointables: Any
+        self,
+        model: nn.Module,
+        save_dir: str = "",
+        *,
+        whole_model: bool = False,
+        key: str = "MODEL.WEIGHTS",
+        **checkpointables: Any,
     ) -> None:
         super().__init__(model, save_dir, **checkpointables)
         self._whole_model = whole_model
+        self._key = key
         self._source = ""
 
     def load(self, path: str | None, *args: Any, **kwargs: Any) -> dict[str, Any]:
@@ -37,7 +44,7 @@ class Checkpointer(DetectionCheckpointer):
         if not path:
             if self._whole_model:
                 raise WeightsError(
-                    "MODEL.WEIGHTS is empty: pass the checkpoint to use, MODEL.WEIGHTS output/model_final.pth"
+                    f"{self._key} is empty: pass the checkpoint to use, {self._key} output/model_final.pth"
                 )
             return super().load("", *args, **kwargs)
         url, _, query = str(path).partition("?")
@@ -45,7 +52,7 @@ class Checkpointer(DetectionCheckpointer):
         if local.is_dir():
             raise WeightsError(f"{local} is a folder: pass the file in it, such as {local / 'model_final.pth'}")
         if not local.is_file():
-            raise WeightsError(f"no weights at {local}: check MODEL.WEIGHTS")
+            raise WeightsError(f"no weights at {local}: check {self._key}")
         self._source = str(local)
         try:
             return super().load(f"{local}?{query}" if query else str(local), *args, **kwargs)
@@ -82,9 +89,11 @@ class Checkpointer(DetectionCheckpointer):
         if self._whole_model and lacking:
             shapes = [f"{name} is {tuple(theirs)}, not {tuple(ours)}" for name, theirs, ours in shaped]
             example = shapes[0] if shapes else f"{lacking[0]} is absent"
+            hint = "pass the config that it was trained with, with the same number of classes"
+            if all(name.startswith("sem_seg_head.") for name in lacking):
+                hint = "its semantic head is still to be trained; PANOPTIC.STUFF model or files need no training"
             raise WeightsError(
-                f"{self._source} lacks {len(lacking)} parameters of this model ({example}): "
-                "pass the config that it was trained with, with the same number of classes"
+                f"{self._source} ({self._key}) lacks {len(lacking)} parameters of this model ({example}): {hint}"
             )
 
     def save(self, name: str, **kwargs: Any) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import DatasetMapper
-from detectron2.modeling import build_model
+from detectron2.modeling import META_ARCH_REGISTRY, build_model
 from torch import nn
 
 from thingstuff.config import load_config
@@ -21,7 +21,7 @@ from thingstuff.merge import RULES, Rule, build_rule
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.stuff_files import StuffFiles
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE, FileSource, HeadSource, ModelSource, StuffSource
-from thingstuff.modeling.things_and_stuff import ThingsAndStuff
+from thingstuff.modeling.things_and_stuff import ThingsAndStuff, refuse_other_than_rcnn
 from thingstuff.structures import Categories
 
 
@@ -41,6 +41,7 @@ class PanopticOption:
         """None where PANOPTIC is not enabled. Whatever is wrong with the source of stuff is found here."""
         if not cfg.PANOPTIC.ENABLED:
             return None
+        _require_rcnn(cfg.MODEL.META_ARCHITECTURE)
         if not cfg.DATASETS.TEST:
             raise ConfigError("DATASETS.TEST is empty: name the data set whose classes are merged")
         metadata = metadata_with_classes(cfg.DATASETS.TEST[0])
@@ -79,6 +80,12 @@ class _MapperWithStuffImage:
 
     def __call__(self, record: Mapping[str, Any]) -> dict[str, Any]:
         return {**self.mapper(record), STUFF_IMAGE: self.preprocess(read_image_bgr(record["file_name"]))}
+
+
+def _require_rcnn(name: str) -> None:
+    """Refuse what `ThingsAndStuff` would refuse, before anything is trained; who is not registered is named later."""
+    if name in META_ARCH_REGISTRY:
+        refuse_other_than_rcnn(META_ARCH_REGISTRY.get(name))
 
 
 def rule_from_config(cfg: CfgNode) -> Rule:
@@ -142,7 +149,7 @@ def _build_source(cfg: CfgNode, stuff_cfg: CfgNode | None, stuff_metadata: Any, 
     if stuff_cfg is None:
         return HeadSource(labels, categories)
     model = build_model(stuff_cfg)
-    Checkpointer(model, whole_model=True).load(stuff_cfg.MODEL.WEIGHTS)
+    Checkpointer(model, whole_model=True, key="PANOPTIC.STUFF_WEIGHTS").load(stuff_cfg.MODEL.WEIGHTS)
     return ModelSource(model.eval(), _by_name(labels, stuff_metadata, categories), categories)
 
 

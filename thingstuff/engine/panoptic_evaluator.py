@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import operator
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -16,8 +17,11 @@ from detectron2.utils import comm
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, PanopticCounts
 from thingstuff.files import write_json
+from thingstuff.merge import LedgerTotals
 from thingstuff.modeling.panoptic_outputs import to_panoptic_map, with_dataset_ids
 from thingstuff.structures import Categories, PanopticMap
+
+logger = logging.getLogger(__name__)
 
 
 class PanopticEvaluator(DatasetEvaluator):
@@ -36,6 +40,7 @@ class PanopticEvaluator(DatasetEvaluator):
 
     def reset(self) -> None:
         self._counts: PanopticCounts | None = None
+        self._totals = LedgerTotals()
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
 
@@ -43,6 +48,8 @@ class PanopticEvaluator(DatasetEvaluator):
         for record, output in zip(inputs, outputs, strict=True):
             if "panoptic_seg" in output:
                 self._process_one(record, output["panoptic_seg"])
+            if "ledger" in output:
+                self._totals.add(output["ledger"])
 
     def _process_one(self, record: Mapping[str, Any], panoptic_seg: Any) -> None:
         truth = self._read_truth(record)
@@ -90,14 +97,16 @@ class PanopticEvaluator(DatasetEvaluator):
 
     def evaluate(self) -> dict[str, dict[str, float]]:
         """The metrics on the main process, an empty dictionary on the others."""
-        gathered = comm.gather((self._counts, self._images, self._annotations))
-        counts = [counts for counts, _, _ in gathered if counts is not None]
+        gathered = comm.gather((self._counts, self._totals, self._images, self._annotations))
+        counts = [counts for counts, *_ in gathered if counts is not None]
         if not comm.is_main_process() or not counts:
             return {}
+        for line in functools.reduce(operator.add, (totals for _, totals, *_ in gathered)).lines():
+            logger.info("%s", line)
         if self._output_dir:
             content = {
-                "images": [image for _, images, _ in gathered for image in images],
-                "annotations": [annotation for _, _, annotations in gathered for annotation in annotations],
+                "images": [image for *_, images, _ in gathered for image in images],
+                "annotations": [annotation for *_, annotations in gathered for annotation in annotations],
                 "categories": self._categories.to_coco(),
             }
             write_json(self._output_dir / "panoptic.json", content)

@@ -21,10 +21,11 @@ from thingstuff.config import import_modules
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
+from thingstuff.engine.folders import make_writable
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import start_console, start_log
 from thingstuff.engine.trainer import Trainer
-from thingstuff.errors import ConfigError, SetupError
+from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json
 
 RESULTS_FILE = "results.json"
@@ -124,7 +125,7 @@ def _what_is_trained(cfg: CfgNode, trainer: Trainer) -> str:
 def open_output(folder: Path, keep: bool) -> None:
     """Make the folder, move an earlier run out of the way unless `keep`, and begin the log."""
     if comm.is_main_process():
-        _make_writable(folder)
+        make_writable(folder, "OUTPUT_DIR")
         if not keep:
             _set_earlier_run_aside(folder)
     comm.synchronize()
@@ -136,16 +137,6 @@ def _write_config(cfg: CfgNode) -> None:
     if comm.is_main_process():
         with whole_file(Path(cfg.OUTPUT_DIR) / "config.yaml") as file:
             file.write(cfg.dump().encode())
-
-
-def _make_writable(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writing"
-        probe.write_bytes(b"x")
-        probe.unlink()
-    except OSError as error:
-        raise SetupError(f"cannot write to OUTPUT_DIR {folder} ({error.strerror}): choose another") from error
 
 
 def _set_earlier_run_aside(folder: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
 
+from thingstuff.data.fingerprint import fingerprint
 from thingstuff.engine.weights_cache import local_weights
 from thingstuff.errors import WeightsError
 from thingstuff.merge import Ledger
@@ -24,13 +26,19 @@ _KEYS_THAT_DO_NOT = ("MODEL.WEIGHTS", "MODEL.DEVICE", "PANOPTIC.STUFF_WEIGHTS", 
 
 def store_meta(cfg: CfgNode, categories: Categories, dataset: str | None, image_root: Path) -> StoreMeta:
     """By the config's keys that a prediction depends on and by the content of the weights."""
-    weights = [cfg.MODEL.WEIGHTS, *([cfg.PANOPTIC.STUFF_WEIGHTS] if cfg.PANOPTIC.STUFF_WEIGHTS else [])]
+    weights = {"MODEL.WEIGHTS": cfg.MODEL.WEIGHTS}
+    if cfg.PANOPTIC.STUFF_WEIGHTS:
+        weights["PANOPTIC.STUFF_WEIGHTS"] = cfg.PANOPTIC.STUFF_WEIGHTS
     return StoreMeta(_config_hash(cfg), _weights_hash(weights), categories, _versions(), dataset, str(image_root))
 
 
-def to_stored(key: str, image_id: Any, size: tuple[int, int], found: Prediction) -> PredictedImage:
+def to_stored(
+    key: str, image_id: Any, size: tuple[int, int], found: Prediction, file: Path | None = None
+) -> PredictedImage:
+    """`file` is that of the image, by which it is recognised again; a frame of a video has none."""
     ledger = None if found.ledger is None else tuple(found.ledger.records())
-    return PredictedImage(key, *size, image_id, found.detections, found.stuff_map, found.panoptic, ledger)
+    source = None if file is None else fingerprint(file)
+    return PredictedImage(key, *size, image_id, found.detections, found.stuff_map, found.panoptic, ledger, source)
 
 
 def from_stored(image: PredictedImage) -> Prediction:
@@ -46,21 +54,21 @@ def _config_hash(cfg: CfgNode) -> str:
     return hashlib.sha256(kept.dump().encode()).hexdigest()
 
 
-def _weights_hash(names: list[str]) -> str:
+def _weights_hash(names: Mapping[str, str]) -> str:
     digest = hashlib.sha256()
-    for name in names:
-        file = _weights_file(name)
+    for key, name in names.items():
+        file = _weights_file(key, name)
         with file.open("rb") as content:
             digest.update(hashlib.file_digest(content, "sha256").digest())
     return digest.hexdigest()
 
 
-def _weights_file(name: str) -> Path:
+def _weights_file(key: str, name: str) -> Path:
     if not name:
         raise WeightsError("MODEL.WEIGHTS is empty: pass the checkpoint to use, --weights output/model_final.pth")
     file = local_weights(str(name).partition("?")[0])
     if not file.is_file():
-        raise WeightsError(f"no weights at {file}: check --weights")
+        raise WeightsError(f"no weights at {file}: check {key}")
     return file
 
 

@@ -6,12 +6,14 @@ from thingstuff.merge.ledger import InstanceEntry, Ledger, StuffEntry
 from thingstuff.merge.merge import merge
 from thingstuff.merge.registry import RULES, build_rule, register_rule
 from thingstuff.merge.rule import Rule
+from thingstuff.merge.totals import LedgerTotals
 
 __all__ = [
     "RULES",
     "Greedy",
     "InstanceEntry",
     "Ledger",
+    "LedgerTotals",
     "MergeInputs",
     "Rule",
     "StuffEntry",

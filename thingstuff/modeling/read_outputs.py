@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from numpy.typing import NDArray
@@ -19,7 +20,7 @@ from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_labels import stuff_labels
 from thingstuff.modeling.stuff_sources import Inputs, output_size, semantic_logits
 from thingstuff.modeling.things_and_stuff import ThingsAndStuff
-from thingstuff.structures import Categories
+from thingstuff.structures import Categories, Detections, MaskCrops
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,19 @@ class OutputReader:
         if type(model).forward is SemanticSegmentor.forward:
             pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
             return [Prediction(stuff_map=self._stuff_map(logits, one)) for one, logits in pairs]
-        return [self._read(answer) for answer in model(inputs)]
+        finds_instances = getattr(model, "predict_instances", False)  # Panoptic-DeepLab leaves out what is empty
+        answers = zip(inputs, model(inputs), strict=True)
+        return [self._read(answer, output_size(one) if finds_instances else None) for one, answer in answers]
 
     def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
         labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
         return LabelSpace.from_metadata(self.metadata).stuff_map(labels, self.categories)
 
-    def _read(self, answer: Mapping[str, Any]) -> Prediction:
+    def _read(self, answer: Mapping[str, Any], size_if_empty: tuple[int, int] | None) -> Prediction:
         """From the outputs that Detectron2 documents."""
         detections = stuff_map = panoptic = None
+        if size_if_empty is not None:
+            detections = _no_detections(*size_if_empty)
         if "instances" in answer:
             detections = to_detections(answer["instances"], self.categories)
         if "sem_seg" in answer:
@@ -60,3 +65,8 @@ class OutputReader:
         if "panoptic_seg" in answer:
             panoptic = to_panoptic_map(answer["panoptic_seg"], self.metadata, self.categories)
         return Prediction(detections, stuff_map, panoptic)
+
+
+def _no_detections(height: int, width: int) -> Detections:
+    masks = MaskCrops((), np.zeros((0, 4), np.int32), height, width)
+    return Detections(masks, np.zeros((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, np.int64))

@@ -32,6 +32,8 @@ class StuffFiles:
         self._folder = Path(folder)
         if not self._folder.is_dir():
             raise SetupError(f"no folder of label maps at {folder}: check PANOPTIC.STUFF_DIR")
+        if not contiguous:
+            categories.stuff_map(np.zeros((0, 0), np.int64), void_ids)  # refuses void ids that are categories'
         self._categories = categories
         self._contiguous = contiguous
         self._void_ids = tuple(void_ids)
@@ -73,7 +75,10 @@ class StuffFiles:
     def _stuff_map(self, labels: NDArray[Any]) -> NDArray[np.uint16]:
         if self._contiguous:
             void = _VOID_OF_DEPTH[labels.dtype]
-            return LabelSpace.of(self._categories).stuff_map(labels, self._categories, (void,))
+            try:
+                return LabelSpace.of(self._categories).stuff_map(labels, self._categories, (void,))
+            except DataError as error:
+                raise DataError(f"{error}; if these are data set ids, set PANOPTIC.STUFF_FORMAT ids") from error
         return self._categories.stuff_map(labels, self._void_ids)
 
 

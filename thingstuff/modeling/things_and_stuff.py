@@ -28,9 +28,10 @@ class _Answer:
 class ThingsAndStuff(nn.Module):
     """For inference only; train the instance model itself.
 
-    Called as a model it answers with Detectron2's keys `instances`, `sem_seg` and `panoptic_seg`, on the CPU; `predict`
-    gives the same as plain data, without an array of N x H x W. Classes are those of `categories`; `metadata`, which
-    has the keys of a Detectron2 metadata entry, says how `panoptic_seg` numbers them (default: things and stuff apart).
+    Called as a model it answers with Detectron2's keys `instances`, `sem_seg` and `panoptic_seg`, on the CPU, and with
+    the `ledger` of the merge; `predict` gives the same as plain data, without an array of N x H x W. Classes are those
+    of `categories`; `metadata`, which has the keys of a Detectron2 metadata entry, says how `panoptic_seg` numbers them
+    (default: things and stuff apart).
     """
 
     def __init__(
@@ -43,11 +44,7 @@ class ThingsAndStuff(nn.Module):
         metadata: Any = None,
     ) -> None:
         super().__init__()
-        if not isinstance(things, GeneralizedRCNN):
-            kind = type(things).__name__
-            raise ConfigError(
-                f"PANOPTIC.ENABLED needs a Mask R-CNN or one of its kin, MODEL.META_ARCHITECTURE is {kind}"
-            )
+        refuse_other_than_rcnn(type(things))
         self.things = things
         self.stuff = stuff
         self.rule = rule
@@ -85,8 +82,16 @@ class ThingsAndStuff(nn.Module):
         return {
             "sem_seg": answer.stuff.scores(),
             "instances": to_instances(found.detections, self.categories),
+            "ledger": found.ledger,
             "panoptic_seg": to_panoptic_seg(found.panoptic, index_of, self._metadata),
         }
+
+
+def refuse_other_than_rcnn(architecture: object) -> None:
+    """Only of an R-CNN are the raw instances known before they are blown up to N x H x W."""
+    if isinstance(architecture, type) and not issubclass(architecture, GeneralizedRCNN):
+        kind = architecture.__name__
+        raise ConfigError(f"PANOPTIC.ENABLED needs a Mask R-CNN or one of its kin, MODEL.META_ARCHITECTURE is {kind}")
 
 
 def to_instances(detections: Detections, categories: Categories) -> Instances:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from thingstuff.data.inputs import OUTPUT_MARK
 from thingstuff.data.video import CODECS, VideoReader, VideoWriter
 from thingstuff.errors import UserError
 from thingstuff.files import write_json
@@ -20,8 +21,6 @@ from thingstuff.report.grid import SUFFIXES, write_picture
 from thingstuff.report.tracked import TrackedFrames
 from thingstuff.store import PredictedImage
 from thingstuff.structures import Detections
-
-SETTINGS = "drawing.json"
 
 
 class PictureFiles:
@@ -39,7 +38,7 @@ class PictureFiles:
         self._since_ns = 0
 
     def begin(self) -> None:
-        path = self._output / SETTINGS
+        path = self._output / OUTPUT_MARK
         settings = {"score_thresh": self._drawing.score_thresh, "views": self._drawing.views}
         if not path.is_file() or json.loads(path.read_text()) != json.loads(json.dumps(settings)):
             write_json(path, settings)

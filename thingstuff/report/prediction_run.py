@@ -15,13 +15,16 @@ from typing import Literal, TypeVar
 import numpy as np
 from detectron2.config import CfgNode
 
+from thingstuff.data.fingerprint import is_still
 from thingstuff.data.images import read_image_bgr
 from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
+from thingstuff.engine.folders import make_writable
 from thingstuff.engine.predictor import Predictor
 from thingstuff.engine.progress import Progress
 from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
-from thingstuff.errors import DataError
+from thingstuff.errors import DataError, SetupError, UserError
+from thingstuff.merge import Ledger, LedgerTotals
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.report.counts import Counts
 from thingstuff.report.drawing import Drawing
@@ -69,6 +72,7 @@ class Summary:
     already_there: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     written: dict[str, Path] = field(default_factory=dict)
+    merged: list[str] = field(default_factory=list)
     counts: Counts | None = None
 
 
@@ -89,15 +93,20 @@ class _PredictionRun:
 
     def run(self) -> Summary:
         job = self._job
+        make_writable(job.output, "--output")
+        _refuse_other_inputs(self._folder)
         meta = store_meta(job.cfg, self._predictor.categories, job.dataset, job.inputs.root)
         with StoreWriter.open(self._folder, meta) as self._writer:
             self._earlier = Store.open(self._folder)
+            self._sources = {entry.key: entry.source for entry in self._earlier.entries}
             self._pictures.begin()
             self._predict_images()
             for video in self._job.inputs.videos:
                 self._predict_video(video)
         store = Store.open(self._folder)
         self._summary.written = {"predictions": self._folder, **self._pictures.folders()}
+        if self._job.cfg.PANOPTIC.ENABLED:
+            self._total(store)
         self._count(store)
         self._export(store)
         return self._summary
@@ -115,31 +124,42 @@ class _PredictionRun:
 
     def _predict_image(self, image: ImageInput) -> None:
         if image.key in self._earlier:
-            self._summary.already_there += 1
-            self._redraw(image)
+            self._guarded(image.key, lambda: self._use_earlier(image))
             return
         answer = self._guarded(image.key, lambda: self._read_and_predict(image))
         if answer is not None:
             pixels, found = answer
+            self._refuse_impossible_exports(found)
             # the pictures come first: a line in the store means that everything of its image is there
             self._pictures.write(image.key, pixels, found)
-            self._append(image.key, image.image_id, pixels, found)
+            self._append(image.key, image.image_id, pixels, found, image.path)
 
     def _read_and_predict(self, image: ImageInput) -> tuple[np.ndarray, Prediction]:
         pixels = read_image_bgr(image.path)
         return pixels, self._predictor(pixels, image.path)
 
-    def _redraw(self, image: ImageInput) -> None:
-        """The pictures of an earlier prediction that are missing or were drawn in another way."""
-        if self._pictures.are_there(image.key):
-            return
-        pixels = self._guarded(image.key, lambda: read_image_bgr(image.path))
-        if pixels is not None:
-            self._pictures.write(image.key, pixels, from_stored(self._earlier[image.key]))
+    def _use_earlier(self, image: ImageInput) -> None:
+        """An earlier prediction, of which pictures are made that are missing or were drawn in another way."""
+        if not is_still(image.path, self._sources[image.key]):
+            raise DataError(
+                f"{image.path} has changed since it was predicted: give another output folder, or remove {self._folder}"
+            )
+        self._summary.already_there += 1
+        if not self._pictures.are_there(image.key):
+            self._pictures.write(image.key, read_image_bgr(image.path), from_stored(self._earlier[image.key]))
 
-    def _append(self, key: str, image_id: int | str | None, pixels: np.ndarray, found: Prediction) -> None:
-        self._writer.append(to_stored(key, image_id, pixels.shape[:2], found))
+    def _append(
+        self, key: str, image_id: int | str | None, pixels: np.ndarray, found: Prediction, file: Path | None = None
+    ) -> None:
+        self._writer.append(to_stored(key, image_id, pixels.shape[:2], found, file))
         self._summary.predicted += 1
+
+    def _refuse_impossible_exports(self, found: Prediction) -> None:
+        """With the first prediction, not after the last one."""
+        if "coco_panoptic" in self._wanted.exports and found.panoptic is None:
+            raise UserError("--export coco_panoptic needs a panoptic map: turn on PANOPTIC in the model's config")
+        if "coco" in self._wanted.exports and found.detections is None:
+            raise UserError("--export coco needs instances, and this model predicts none")
 
     def _guarded(self, key: str, work: Callable[[], _Answer]) -> _Answer | None:
         """What `work` gives, or None for a bad input that is to be skipped."""
@@ -176,6 +196,15 @@ class _PredictionRun:
 
     # ---- from the store ----
 
+    def _total(self, store: Store) -> None:
+        """What the merges did, over the images of this job."""
+        totals = LedgerTotals()
+        for key in self._keys_of_job(store):
+            ledger = store.read(key, stuff=False, panoptic=False).ledger
+            if ledger is not None:
+                totals.add(Ledger.from_records(ledger))
+        self._summary.merged = totals.lines()
+
     def _count(self, store: Store) -> None:
         if not self._wanted.counts:
             return
@@ -192,9 +221,17 @@ class _PredictionRun:
         return [e.key for e in store.entries if e.key in images or e.key.rpartition("/")[0] in videos]
 
     def _export(self, store: Store) -> None:
+        has_stuff = any(entry.has_stuff_map or entry.has_panoptic for entry in store.entries)
         for name in self._wanted.exports:
             # what goes to a labeller is chosen by score, what goes to an evaluation is complete
             thresh = self._wanted.score_thresh if name in FOR_LABELLING else None
             root, overwrite = self._job.inputs.root, self._wanted.overwrite
-            options = ExportOptions(score_thresh=thresh, include_stuff=True, image_root=root, overwrite=overwrite)
+            options = ExportOptions(score_thresh=thresh, include_stuff=has_stuff, image_root=root, overwrite=overwrite)
             self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
+
+
+def _refuse_other_inputs(folder: Path) -> None:
+    """Pictures, counts and exports of two data sets would be mixed up in one output folder."""
+    others = sorted(p.name for p in folder.parent.iterdir() if p != folder) if folder.parent.is_dir() else []
+    if others:
+        raise SetupError(f"{folder.parent} has predictions of {others[0]}, not {folder.name}: give another --output")

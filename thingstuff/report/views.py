@@ -122,7 +122,7 @@ def _semantic_view(layers: Layers) -> Iterator[Region]:
 
 def _panoptic_view(layers: Layers) -> Iterator[Region]:
     if layers.panoptic is None:
-        raise UserError("the panoptic view needs a panoptic map: merge the things and the stuff of this image first")
+        raise UserError("the panoptic view needs a panoptic map: turn on PANOPTIC in the model's config")
     index_map = _segment_index_map(layers.panoptic)
     boxes = _extents(index_map)
     colors = _segment_colors(layers, boxes)

@@ -17,7 +17,8 @@ class PredictedImage:
     """Everything predicted for one image; None means that the model has no such output.
 
     `key` is the image's path relative to the image root with `/` between its parts ("clip.mp4/000012" for a video
-    frame); `image_id` is the data set's. Both maps are height x width. `ledger` is plain JSON records.
+    frame); `image_id` is the data set's. Both maps are height x width. `ledger` is plain JSON records,
+    those of a merge's Ledger. `source` is what the image's file is recognised by, plain JSON too.
     """
 
     key: str
@@ -28,6 +29,7 @@ class PredictedImage:
     stuff_map: NDArray[np.uint16] | None = None
     panoptic: PanopticMap | None = None
     ledger: tuple[dict[str, Any], ...] | None = None
+    source: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         check_key(self.key)

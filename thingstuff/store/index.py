@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.store.image import check_key
@@ -23,6 +24,7 @@ class Entry:
     has_detections: bool
     has_stuff_map: bool
     has_panoptic: bool
+    source: dict[str, Any] | None
     shard: str
     line: int
     offset: int
@@ -91,6 +93,7 @@ def _entry(line: bytes, shard: str, number: int, offset: int) -> Entry:
         record["detections"] is not None,
         record["has_stuff_map"],
         record["segments"] is not None,
+        record["source"],
         shard,
         number,
         offset,

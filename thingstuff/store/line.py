@@ -31,6 +31,7 @@ def to_line(image: PredictedImage) -> bytes:
         "detections": None if detections is None else _detection_records(detections),
         "segments": None if image.panoptic is None else _segment_records(image.panoptic),
         "ledger": image.ledger,
+        "source": image.source,
     }
     try:
         return json.dumps(record, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
@@ -101,6 +102,7 @@ _KINDS: dict[str, Any] = {
     "detections": list | None,
     "segments": list | None,
     "ledger": list | None,
+    "source": dict | None,
 }
 
 

@@ -55,6 +55,7 @@ class Store:
                 self._stuff_map(key) if stuff and entry.has_stuff_map else None,
                 self._panoptic(record) if panoptic and entry.has_panoptic else None,
                 None if record["ledger"] is None else tuple(record["ledger"]),
+                record["source"],
             )
             image.check_categories(self.meta.categories)
         except DataError as error:

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from thingstuff.errors import DataError
 from thingstuff.files import write_json
 from thingstuff.store.exports.names import file_names
 from thingstuff.store.exports.options import ExportOptions
@@ -26,26 +25,18 @@ def export_labelme(store: Store, folder: Path, options: ExportOptions | None = N
     Masks become polygons, the parts of one instance sharing a `group_id`; boxes without masks become rectangles. The
     score stands in `description`. Lost are holes, which polygons cannot have, outlines finer than `tolerance_px`, and
     who lies in front of whom. Stuff comes first, under the things. Files that are there already may hold somebody's
-    corrections, so they are refused unless `overwrite` is set.
+    corrections, so they stay as they are unless `overwrite` is set.
     """
     options = options or ExportOptions()
     entries = prelabel_entries(store, options)
     names = file_names([entry.key for entry in entries], ".json")
-    if not options.overwrite:
-        _refuse_existing(folder, names)
     for entry in entries:
-        image = read_for(store, entry, options)
         path = folder / names[entry.key]
+        if path.exists() and not options.overwrite:
+            continue
+        image = read_for(store, entry, options)
         write_json(path, _record(image, _image_path(entry.key, path, options.image_root), store, options))
     return folder
-
-
-def _refuse_existing(folder: Path, names: dict[str, str]) -> None:
-    for name in names.values():
-        if (folder / name).exists():
-            raise DataError(
-                f"{folder / name}: exists and may hold corrections: give another folder, or ask to overwrite"
-            )
 
 
 def _image_path(key: str, json_path: Path, image_root: Path | None) -> str:
