@@ -312,6 +312,16 @@ class TestVideo:
         with VideoReader(tmp_path / "out/videos/instance/clip.mp4") as drawn:
             assert len(list(drawn)) == 6
 
+    def test_a_video_that_changed_is_not_taken_for_the_one_before(self, predict, small_shapes, tmp_path):
+        write_video(tmp_path / "clip.mp4", sliding(small_shapes, 3))
+        predict(tmp_path / "clip.mp4")
+        _, out, _ = predict(tmp_path / "clip.mp4")
+        assert "0 predicted, 3 already there" in out
+        write_video(tmp_path / "clip.mp4", sliding(small_shapes, 5)[2:])
+        code, _, error = predict(tmp_path / "clip.mp4")
+        assert code == 2
+        assert_one_line(error, "clip.mp4 has changed since it was predicted")
+
     def test_a_broken_video_is_skipped_or_named(self, predict, photos, tmp_path):
         (photos / "clip.mp4").write_bytes(b"no video")
         code, _, error = predict(photos)

@@ -16,4 +16,4 @@ def test_touched_is_the_same_and_changed_is_not(tmp_path):
     assert not is_still(path, known)
     path.write_bytes(b"longer")
     assert not is_still(path, known)
-    assert is_still(path, None), "nothing is known of frames of a video"
+    assert is_still(path, None), "nothing is known of it"

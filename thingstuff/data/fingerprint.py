@@ -1,4 +1,4 @@
-"""What a file is recognised by, so that a prediction is not taken for that of another image of the same name."""
+"""What a file is recognised by, so that a prediction is not taken for that of another file of the same name."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from thingstuff.data.fingerprint import fingerprint
 from thingstuff.engine.weights_cache import local_weights
 from thingstuff.errors import WeightsError
 from thingstuff.merge import Ledger
@@ -33,11 +32,10 @@ def store_meta(cfg: CfgNode, categories: Categories, dataset: str | None, image_
 
 
 def to_stored(
-    key: str, image_id: Any, size: tuple[int, int], found: Prediction, file: Path | None = None
+    key: str, image_id: Any, size: tuple[int, int], found: Prediction, source: dict[str, Any] | None = None
 ) -> PredictedImage:
-    """`file` is that of the image, by which it is recognised again; a frame of a video has none."""
+    """`source` is the fingerprint of the image's or the video's file, by which it is recognised again."""
     ledger = None if found.ledger is None else tuple(found.ledger.records())
-    source = None if file is None else fingerprint(file)
     return PredictedImage(key, *size, image_id, found.detections, found.stuff_map, found.panoptic, ledger, source)
 
 

@@ -10,12 +10,12 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from detectron2.config import CfgNode
 
-from thingstuff.data.fingerprint import is_still
+from thingstuff.data.fingerprint import fingerprint, is_still
 from thingstuff.data.images import read_image_bgr
 from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
@@ -132,7 +132,8 @@ class _PredictionRun:
             self._refuse_impossible_exports(found)
             # the pictures come first: a line in the store means that everything of its image is there
             self._pictures.write(image.key, pixels, found)
-            self._append(image.key, image.image_id, pixels, found, image.path)
+            self._writer.append(to_stored(image.key, image.image_id, pixels.shape[:2], found, fingerprint(image.path)))
+            self._summary.predicted += 1
 
     def _read_and_predict(self, image: ImageInput) -> tuple[np.ndarray, Prediction]:
         pixels = read_image_bgr(image.path)
@@ -140,19 +141,17 @@ class _PredictionRun:
 
     def _use_earlier(self, image: ImageInput) -> None:
         """An earlier prediction, of which pictures are made that are missing or were drawn in another way."""
-        if not is_still(image.path, self._sources[image.key]):
-            raise DataError(
-                f"{image.path} has changed since it was predicted: give another output folder, or remove {self._folder}"
-            )
+        self._refuse_changed(image.path, image.key)
         self._summary.already_there += 1
         if not self._pictures.are_there(image.key):
             self._pictures.write(image.key, read_image_bgr(image.path), from_stored(self._earlier[image.key]))
 
-    def _append(
-        self, key: str, image_id: int | str | None, pixels: np.ndarray, found: Prediction, file: Path | None = None
-    ) -> None:
-        self._writer.append(to_stored(key, image_id, pixels.shape[:2], found, file))
-        self._summary.predicted += 1
+    def _refuse_changed(self, path: Path, key: str) -> None:
+        """What was predicted under this key, if anything was, was predicted of this very file."""
+        if not is_still(path, self._sources.get(key)):
+            raise DataError(
+                f"{path} has changed since it was predicted: give another output folder, or remove {self._folder}"
+            )
 
     def _refuse_impossible_exports(self, found: Prediction) -> None:
         """With the first prediction, not after the last one."""
@@ -178,20 +177,23 @@ class _PredictionRun:
         self._guarded(video.key, lambda: self._read_and_predict_video(video))
 
     def _read_and_predict_video(self, video: VideoInput) -> None:
+        self._refuse_changed(video.path, _frame_key(video, 0))
+        source = fingerprint(video.path)
         with VideoReader(video.path) as reader, self._pictures.open_video(video.key, reader) as drawn:
             if reader.note:
                 logger.warning("%s", reader.note)
             with Progress(reader.frame_count or None, video.key) as progress:
                 for number, frame in enumerate(reader):
-                    drawn.add(frame, self._predict_frame(f"{video.key}/{number:06d}", frame))
+                    drawn.add(frame, self._predict_frame(_frame_key(video, number), frame, source))
                     progress.step()
 
-    def _predict_frame(self, key: str, frame: np.ndarray) -> Prediction:
+    def _predict_frame(self, key: str, frame: np.ndarray, source: dict[str, Any]) -> Prediction:
         if key in self._earlier:
             self._summary.already_there += 1
             return from_stored(self._earlier[key])
         found = self._predictor(frame)
-        self._append(key, None, frame, found)
+        self._writer.append(to_stored(key, None, frame.shape[:2], found, source))
+        self._summary.predicted += 1
         return found
 
     # ---- from the store ----
@@ -228,6 +230,10 @@ class _PredictionRun:
             root, overwrite = self._job.inputs.root, self._wanted.overwrite
             options = ExportOptions(score_thresh=thresh, include_stuff=has_stuff, image_root=root, overwrite=overwrite)
             self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
+
+
+def _frame_key(video: VideoInput, number: int) -> str:
+    return f"{video.key}/{number:06d}"
 
 
 def _refuse_other_inputs(folder: Path) -> None:
