@@ -388,3 +388,25 @@ def test_no_instances_to_follow(layers):
 def test_an_id_is_needed_for_each_detection(layers, ids):
     with pytest.raises(DataError, match=f"expected 3 instance ids, one a detection, got {len(ids)}"):
         followed(layers, ids)
+
+
+def test_an_instance_has_one_colour_in_all_views():
+    """Also where a detection has no segment, a segment no detection, and a stuff colour is to be kept clear of."""
+
+    ids = np.zeros((40, 60), np.uint32)
+    ids[:, :] = 9
+    ids[5:15, 5:15], ids[10:30, 30:50] = 1, 2
+    masks = MaskCrops.from_bitmaps(np.stack([ids == 1, ids == 2, ids == 2]))
+    scores = np.array([0.9, 0.8, 0.6], np.float32)
+    detections = Detections(masks, masks.boxes_xyxy.astype(np.float32), scores, np.array([1, 1, 2], np.int64))
+    kept = {1: float(scores[1]), 2: 0.5}
+    categories = Categories((Category(1, "cat"), Category(2, "dog"), Category(3, "sky", False)))
+    panoptic = PanopticMap.from_labels(ids, {1: 1, 2: 2, 9: 3}, categories, scores=kept)
+    layers = Layers(np.zeros((40, 60, 3), np.uint8), categories, detections, panoptic=panoptic)
+    colors = {
+        view: {r.label: r.color_bgr for r in regions_of(layers, view)} for view in ("box", "instance", "panoptic")
+    }
+    assert colors["box"] == colors["instance"]
+    assert colors["panoptic"]["cat 0.80"] == colors["instance"]["cat 0.80"]
+    assert colors["panoptic"]["dog 0.50"] not in colors["instance"].values()
+    assert len(set(colors["instance"].values())) == 3

@@ -154,7 +154,7 @@ def _things(layers: Layers) -> Iterator[tuple[Color, str, np.ndarray]]:
     """Colour, label and box of each detection; the box and the instance view give an instance the same colour."""
     found = layers.detections
     if layers.instance_ids is None:
-        numbers, colors = [None] * len(found), instance_colors(found.boxes_xyxy).tolist()
+        numbers, colors = [None] * len(found), _own_colors(layers)[0]
     else:
         numbers, colors = layers.instance_ids, [color_of_id(number) for number in layers.instance_ids]
     for color, number, box_xyxy, category_id, score in zip(
@@ -221,17 +221,44 @@ def _segment_index_map(panoptic: PanopticMap) -> np.ndarray:
 
 
 def _segment_colors(layers: Layers, boxes: dict[int, Box]) -> dict[int, Color]:
-    """By place: stuff in class colours, things each in their own that keeps clear of the stuff in this image.
+    """By place: stuff in class colours, things in those of their instances in the other views.
 
     Things that are followed have the colour of their id, which knows nothing of the stuff.
     """
     class_colors, segments = _class_colors(layers.categories), layers.panoptic.segments
-    colors = {v: class_colors[segments[v - 1].category_id] for v in boxes if not segments[v - 1].isthing}
-    things = [value for value in boxes if segments[value - 1].isthing]
-    if layers.instance_ids is not None:
-        return colors | {value: color_of_id(segments[value - 1].id) for value in things}
-    own = instance_colors(np.array([boxes[value] for value in things]), np.array(list(colors.values())))
-    return colors | {value: tuple(color) for value, color in zip(things, own.tolist(), strict=True)}
+    if layers.instance_ids is None:
+        own = _own_colors(layers)[1]
+    else:
+        own = {place: color_of_id(segment.id) for place, segment in enumerate(segments, 1) if segment.isthing}
+    return {place: own.get(place) or class_colors[segments[place - 1].category_id] for place in boxes}
+
+
+def _own_colors(layers: Layers) -> tuple[list[Color], dict[int, Color]]:
+    """Colours of the detections, in order, and of thing segments by place: an instance has the same in all views.
+
+    A segment is that of the detection with its class and score. All keep clear of the stuff that is seen.
+    """
+    found, segments = layers.detections, (layers.panoptic.segments if layers.panoptic else ())
+    rows = {} if found is None else _row_by_class_and_score(found)
+    count = 0 if found is None else len(found)
+    boxes = [] if found is None else found.boxes_xyxy.tolist()
+    row_of = {}
+    for place, segment in enumerate(segments, 1):
+        if segment.isthing:
+            row_of[place] = rows.get((segment.category_id, segment.score), len(boxes))
+            if row_of[place] == len(boxes):
+                x, y, width, height = segment.bbox
+                boxes.append([x, y, x + width, y + height])
+    class_colors = _class_colors(layers.categories)
+    stuff = [class_colors[s.category_id] for s in segments if not s.isthing]
+    colors = [tuple(c) for c in instance_colors(np.array(boxes), np.array(stuff).reshape(-1, 3)).tolist()]
+    return colors[:count], {place: colors[row] for place, row in row_of.items()}
+
+
+def _row_by_class_and_score(found: Detections) -> dict[tuple[int, float], int]:
+    return dict(
+        zip(zip(found.category_ids.tolist(), found.scores.tolist(), strict=True), range(len(found)), strict=True)
+    )
 
 
 def _extents(index_map: np.ndarray) -> dict[int, Box]:
