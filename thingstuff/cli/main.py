@@ -10,6 +10,7 @@ from thingstuff import __version__
 COMMANDS = {
     "train_net": "train a model from a config, or evaluate one",
     "predict": "predict images, videos or a data set: pictures, counts, cut-outs, exports",
+    "evaluate": "score stored predictions: box and mask AP, mean IoU, panoptic quality",
     "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
     "dataset": "write the embedded data set",
     "benchmark": "measure speed against the reference programs",

@@ -1,0 +1,139 @@
+"""`tools/evaluate.py`: stored predictions score what the model scores, and what is wrong with a file is named."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import SHARED, assert_one_line
+
+from thingstuff.store import PredictedImage, StoreMeta, StoreWriter
+from thingstuff.structures import Categories, Category, Detections, PanopticMap
+
+MASK = "thingstuff://shapes/mask_rcnn.yaml"
+GOLDEN = SHARED / "golden"
+
+
+@pytest.fixture
+def evaluate(run_tool, tmp_path):
+    """A function: predictions, truth and options -> (exit code, printed, error, results by task)."""
+
+    def run(predictions, truth, *options):
+        out = tmp_path / "scores"
+        answer = run_tool("evaluate", "--predictions", predictions, "--ground-truth", truth, "--output", out, *options)
+        path = out / "results.json"
+        return *answer, next(iter(json.loads(path.read_text())["results"].values())) if path.exists() else None
+
+    return run
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/data/golden is absent")
+@pytest.mark.parametrize(("kind", "task"), [("segm", "segm"), ("bbox", "bbox")])
+def test_the_golden_numbers_of_coco(evaluate, kind, task):
+    folder = GOLDEN / "coco_ap"
+    expected = json.loads((folder / "expected.json").read_text())
+    predictions = folder / f"instances_val2014_fake{kind}100_results.json"
+    code, _, error, results = evaluate(predictions, folder / "instances_val2014_100.json")
+    assert code == 0, error
+    numbers = next(value for key, value in expected.items() if kind in key)
+    numbers = list(numbers.values()) if isinstance(numbers, dict) else numbers
+    names = ("AP", "AP50", "AP75", "APs", "APm", "APl", "AR1", "AR10", "AR100", "ARs", "ARm", "ARl")
+    found = [results[task][name] / 100 for name in names]
+    assert found == pytest.approx(numbers, abs=1e-12)
+
+
+@pytest.mark.skipif(not GOLDEN.exists(), reason="../shared/data/golden is absent")
+def test_the_golden_panoptic_quality(evaluate):
+    folder = GOLDEN / "pq"
+    code, _, error, results = evaluate(
+        folder / "multi_pred.json",
+        folder / "multi_gt.json",
+        *("--truth-folder", folder / "multi_gt", "--predictions-folder", folder / "multi_pred"),
+    )
+    assert code == 0, error
+    expected = json.loads((folder / "expected.json").read_text())["multi"]
+    assert results["panoptic_seg"]["PQ"] / 100 == pytest.approx(expected["All"]["pq"], abs=1e-9)
+
+
+def test_a_store_scores_what_train_net_prints(run_tool, evaluate, sharp_weights, small_shapes, tmp_path):
+    folder = small_shapes / "stuff_val"
+    true_stuff = ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", folder)
+    options = ("MODEL.DEVICE", "cpu", *true_stuff)
+    weights = ("--weights", sharp_weights["mask"])
+    command = ("predict", "--config-file", MASK, "--input", "shapes_val", "--output", tmp_path / "out", *weights)
+    assert run_tool(*command, "--no-overlays", "--opts", *options)[0] == 0
+    settings = (*options, "TEST.PICTURES", "0", "OUTPUT_DIR", tmp_path / "run", "MODEL.WEIGHTS", sharp_weights["mask"])
+    assert run_tool("train_net", "--config-file", MASK, "--eval-only", *settings)[0] == 0
+    printed = json.loads((tmp_path / "run/inference/results.json").read_text())["results"]["shapes_val"]
+    code, out, error, results = evaluate(tmp_path / "out", "shapes_val")
+    assert code == 0, error
+    assert results == printed
+    assert "panoptic, stuff" in out
+
+
+CATEGORIES = Categories((Category(1, "cat"), Category(2, "sky", False)))
+
+
+def write_store(folder, *keys):
+    ids = np.ones((4, 4), np.uint32)
+    panoptic = PanopticMap.from_labels(ids, {1: 1}, CATEGORIES)
+    with StoreWriter.open(folder, StoreMeta("c", "w", CATEGORIES)) as writer:
+        for key in keys:
+            writer.append(PredictedImage(key, 4, 4, detections=panoptic.to_detections(), panoptic=panoptic))
+    return folder
+
+
+def write_truth(path, *names):
+    box = {"category_id": 1, "bbox": [0, 0, 4, 4], "area": 16, "iscrowd": 0}
+    box["segmentation"] = [[0, 0, 4, 0, 4, 4, 0, 4]]
+    images = [{"id": n, "file_name": name, "height": 4, "width": 4} for n, name in enumerate(names, 1)]
+    notes = [{"id": n, "image_id": n, **box} for n, _ in enumerate(names, 1)]
+    categories = [{"id": 1, "name": "cat"}]
+    path.write_text(json.dumps({"images": images, "annotations": notes, "categories": categories}))
+    return path
+
+
+def test_images_without_ids_go_by_their_names_and_missing_ones_are_said(evaluate, tmp_path):
+    store = write_store(tmp_path / "store", "a.png")
+    code, out, error, results = evaluate(store, write_truth(tmp_path / "truth.json", "a.png", "b.png"))
+    assert code == 0, error
+    assert results["segm"]["AP"] == pytest.approx(100 * 51 / 101)  # one of two: precision 1 up to recall 0.5
+    assert "1 of the 2 images" in out
+
+
+@pytest.mark.parametrize(
+    ("predictions", "words"),
+    [
+        ("[{", ("predictions.json", "is no JSON, or cut off")),
+        ('[{"image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]', ("image", "9")),
+        ('[{"image_id": 1, "category_id": 7, "bbox": [0, 0, 1, 1], "score": 1}]', ("7",)),
+        ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', ("score",)),
+        ('{"annotations": []}', ("no panoptic truth",)),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_named(evaluate, tmp_path, predictions, words):
+    (tmp_path / "predictions.json").write_text(predictions)
+    code, _, error, results = evaluate(tmp_path / "predictions.json", write_truth(tmp_path / "truth.json", "a.png"))
+    assert code == 2
+    assert_one_line(error, *words)
+    assert results is None
+
+
+def test_what_cannot_be_compared_is_named(evaluate, tmp_path):
+    store = write_store(tmp_path / "store", "c.png")
+    code, _, error, _ = evaluate(store, write_truth(tmp_path / "truth.json", "a.png"))
+    assert code == 2
+    assert_one_line(error, "'c.png' is no image of")
+    code, _, error, _ = evaluate(tmp_path / "absent", "shapes_val")
+    assert code == 2
+    assert_one_line(error, "no predictions at")
+    code, _, error, _ = evaluate(store, "shapes_vall")
+    assert code == 2
+    assert_one_line(error, "did you mean shapes_val?")
+
+
+def test_no_detections_at_all_is_ap_zero(evaluate, tmp_path):
+    empty = Detections.from_coco([], 4, 4)
+    with StoreWriter.open(tmp_path / "store", StoreMeta("c", "w", CATEGORIES)) as writer:
+        writer.append(PredictedImage("a.png", 4, 4, detections=empty))
+    _, _, _, results = evaluate(tmp_path / "store", write_truth(tmp_path / "truth.json", "a.png"))
+    assert results["bbox"]["AP"] == 0

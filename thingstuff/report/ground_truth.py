@@ -1,0 +1,79 @@
+"""The truth that stored predictions are evaluated on: a registered data set, or a file in one of COCO's formats."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from thingstuff.errors import DataError
+from thingstuff.evaluation import CocoPanoptic
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """What is known about the images; what is not is None or empty. `key_ids` are image ids by file name."""
+
+    name: str
+    instances: Path | Mapping[str, Any] | None = None
+    panoptic: CocoPanoptic | None = None
+    stuff_files: Mapping[int | str, str] = field(default_factory=dict)  # label PNGs by image id
+    stuff_names: tuple[str, ...] = ()  # of their labels
+    ignore_label: int = 255
+    key_ids: Mapping[str, int | str] = field(default_factory=dict)
+
+
+def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
+    """`name` is a COCO instances or panoptic JSON (with its PNGs in `folder`), or else a registered data set."""
+    return _of_file(Path(name), folder) if Path(name).exists() else _of_dataset(name)
+
+
+def _of_file(path: Path, folder: Path | None) -> GroundTruth:
+    content = _load(path)
+    notes = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(notes, list):
+        raise DataError(f"{path}: expected COCO's instances or panoptic format, with a list of annotations")
+    key_ids = _key_ids(path, content.get("images", []))
+    if any(isinstance(note, dict) and "segments_info" in note for note in notes):
+        return GroundTruth(str(path), panoptic=CocoPanoptic.open(path, folder), key_ids=key_ids)
+    return GroundTruth(str(path), instances=content, key_ids=key_ids)
+
+
+def _load(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: is no JSON, or cut off: {error}") from error
+
+
+def _key_ids(path: Path, images: Any) -> dict[str, int | str]:
+    try:
+        return {image["file_name"]: image["id"] for image in images if "file_name" in image}
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{path}: images: expected records with id and file_name ({error})") from error
+
+
+def _of_dataset(name: str) -> GroundTruth:
+    from detectron2.data import MetadataCatalog
+    from detectron2.data.datasets.coco import convert_to_coco_dict
+
+    from thingstuff.data.catalog import require_datasets
+    from thingstuff.data.records import load_records
+
+    require_datasets([name])
+    records, metadata = load_records(name), MetadataCatalog.get(name)
+    has_instances = bool(metadata.get("thing_classes")) and any("annotations" in record for record in records)
+    path = metadata.get("panoptic_json")
+    return GroundTruth(
+        name,
+        instances=(metadata.get("json_file") or convert_to_coco_dict(name)) if has_instances else None,
+        panoptic=CocoPanoptic.open(path, metadata.get("panoptic_root")) if path else None,
+        stuff_files={r["image_id"]: r["sem_seg_file_name"] for r in records if r.get("sem_seg_file_name")},
+        stuff_names=tuple(metadata.get("stuff_classes") or ()),
+        ignore_label=int(metadata.get("ignore_label", 255)),
+        key_ids={Path(record["file_name"]).name: record["image_id"] for record in records},
+    )
