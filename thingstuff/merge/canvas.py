@@ -41,7 +41,9 @@ class Canvas:
     def owners(self, crop: Crop, box: Box) -> Owners:
         """Whose the pixels of a mask, given as a crop of 0 and 1 with one pixel or more, are already; 0 = nobody's."""
         x0, y0, x1, y1 = box
-        return cv2.copyTo(self._owners[y0:y1, x0:x1], crop)  # type: ignore[return-value]
+        owners = self._owners[y0:y1, x0:x1]
+        # half the time of a masked copy; OpenCV multiplies equal types only
+        return cv2.multiply(owners, crop) if owners.dtype == crop.dtype else owners * crop  # type: ignore[return-value]
 
     def paint(self, crop: Crop, box: Box, number: int) -> None:
         """Instance `number` takes what is free of its mask."""
