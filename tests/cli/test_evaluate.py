@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import SHARED, assert_one_line
 
-from thingstuff.store import PredictedImage, StoreMeta, StoreWriter
+from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
 from thingstuff.structures import Categories, Category, Detections, PanopticMap
 
 MASK = "thingstuff://shapes/mask_rcnn.yaml"
@@ -137,3 +137,52 @@ def test_no_detections_at_all_is_ap_zero(evaluate, tmp_path):
         writer.append(PredictedImage("a.png", 4, 4, detections=empty))
     _, _, _, results = evaluate(tmp_path / "store", write_truth(tmp_path / "truth.json", "a.png"))
     assert results["bbox"]["AP"] == 0
+
+
+class TestErrorBars:
+    def predictions(self, folder, small_shapes, shift):
+        """A store of the true panoptic maps of shapes_val, moved to the right by some pixels."""
+        from thingstuff.data.shapes import CATEGORIES as SHAPES
+        from thingstuff.evaluation import CocoPanoptic
+
+        truth = CocoPanoptic.open(small_shapes / "annotations/panoptic_val.json", small_shapes / "panoptic_val")
+        with StoreWriter.open(folder, StoreMeta("c", "w", SHAPES)) as writer:
+            for image_id in truth.records:
+                true = truth.read(image_id)
+                moved = np.roll(true.ids, shift, axis=1)
+                kinds = {s.id: s.category_id for s in true.segments}
+                panoptic = PanopticMap.from_labels(moved, kinds, SHAPES)
+                writer.append(PredictedImage(f"{image_id}.png", *moved.shape, image_id, panoptic=panoptic))
+        return folder
+
+    def test_intervals_hold_the_value_and_a_comparison_has_a_verdict(self, evaluate, small_shapes, tmp_path):
+        near = self.predictions(tmp_path / "near", small_shapes, 2)
+        far = self.predictions(tmp_path / "far", small_shapes, 12)
+        code, out, error, results = evaluate(near, "shapes_val", "--compare", far)
+        assert code == 0, error
+        record = json.loads((tmp_path / "scores/results.json").read_text())
+        interval = record["intervals"]["PQ"]
+        assert interval["low"] < interval["value"] < interval["high"]
+        assert interval["value"] == pytest.approx(results["panoptic_seg"]["PQ"], abs=1e-9)
+        assert record["differences"]["PQ"]["verdict"] == "better"
+        assert "better" in out
+        evaluate(far, "shapes_val", "--compare", near)
+        again = json.loads((tmp_path / "scores/results.json").read_text())["differences"]["PQ"]
+        assert again["verdict"] == "worse"
+        assert again["value"] == pytest.approx(-record["differences"]["PQ"]["value"])
+        evaluate(near, "shapes_val", "--compare", near)
+        same = json.loads((tmp_path / "scores/results.json").read_text())["differences"]["PQ"]
+        assert (same["value"], same["verdict"]) == (0, "undecided")
+
+    def test_other_images_and_impossible_draws_are_refused(self, evaluate, small_shapes, tmp_path):
+        whole = self.predictions(tmp_path / "whole", small_shapes, 2)
+        part = tmp_path / "part"
+        store = Store.open(whole)
+        with StoreWriter.open(part, store.meta) as writer:
+            writer.append(next(iter(store)))
+        code, _, error, _ = evaluate(whole, "shapes_val", "--compare", part)
+        assert code == 2
+        assert_one_line(error, "of other images")
+        code, _, error, _ = evaluate(whole, "shapes_val", "--draws", "1")
+        assert code == 2
+        assert_one_line(error, "--draws must be 2 or more")

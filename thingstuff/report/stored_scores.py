@@ -13,6 +13,7 @@ import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import PanopticCounts, SemanticCounts, evaluate_coco, evaluate_panoptic
+from thingstuff.evaluation.bootstrap import BlockMetric, panoptic_pq, semantic_miou
 from thingstuff.report.ground_truth import GroundTruth
 from thingstuff.store import Store
 from thingstuff.store.index import Entry
@@ -23,10 +24,22 @@ Results = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Scores:
-    """`results`: task -> metric -> percent, as an evaluation in training gives them; `notes` are for the reader."""
+    """`results`: task -> metric -> percent, as an evaluation in training gives them; `notes` are for the reader.
+
+    `samples` are the metrics whose images can be drawn again, by name, each with its images.
+    """
 
     results: Results
     notes: list[str] = field(default_factory=list)
+    samples: dict[str, Sample] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A metric as a function of how often each image counts."""
+
+    image_ids: tuple[int | str, ...]
+    metric: BlockMetric
 
 
 def score(predictions: Path, truth: GroundTruth, folder: Path | None = None) -> Scores:
@@ -86,16 +99,17 @@ def _average_precision(records: list[dict[str, Any]], truth: GroundTruth) -> Res
 def _score_store(store: Store, truth: GroundTruth) -> Scores:
     ids = {entry.key: _image_id(entry, store, truth) for entry in store.entries}
     results: Results = {}
+    samples: dict[str, Sample] = {}
     if truth.instances is not None and any(entry.has_detections for entry in store.entries):
         records = [r for key in ids for r in _coco_records(store, key, ids[key])]
         results |= _average_precision(records, truth)
     if truth.stuff_files and any(entry.has_stuff_map for entry in store.entries):
-        results |= _semantic(store, ids, truth)
+        _score_semantic(store, ids, truth, results, samples)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in store.entries):
-        results |= _panoptic(store, ids, truth)
+        _score_panoptic(store, ids, truth, results, samples)
     if not results:
         raise DataError(f"{store.folder} and {truth.name} have nothing in common that could be evaluated")
-    return Scores(results, _notes(ids, truth))
+    return Scores(results, _notes(ids, truth), samples)
 
 
 def _image_id(entry: Entry, store: Store, truth: GroundTruth) -> int | str:
@@ -113,18 +127,20 @@ def _coco_records(store: Store, key: str, image_id: int | str) -> list[dict[str,
     return [] if found is None else found.to_coco(image_id)
 
 
-def _semantic(store: Store, ids: Mapping[str, int | str], truth: GroundTruth) -> Results:
-    stuff = store.meta.categories.stuff
-    if len(truth.stuff_names) != len(stuff) + 1:
-        return {}  # labels of another convention than a stuff map's
-    counts = SemanticCounts.empty(truth.stuff_names, truth.ignore_label)
+def _score_semantic(
+    store: Store, ids: Mapping[str, int | str], truth: GroundTruth, results: Results, samples: dict[str, Sample]
+) -> None:
+    if len(truth.stuff_names) != len(store.meta.categories.stuff) + 1:
+        return  # labels of another convention than a stuff map's
+    empty = SemanticCounts.empty(truth.stuff_names, truth.ignore_label)
+    each: dict[int | str, SemanticCounts] = {}
     for entry in store.entries:
         if entry.has_stuff_map:
             predicted = store.read(entry.key, panoptic=False).stuff_map
-            counts = counts.add(
-                np.where(predicted == VOID, truth.ignore_label, predicted), _labels(truth, ids[entry.key])
-            )
-    return {"sem_seg": counts.scores().percent()}
+            labels = np.where(predicted == VOID, truth.ignore_label, predicted)
+            each[ids[entry.key]] = empty.add(labels, _labels(truth, ids[entry.key]))
+    results["sem_seg"] = sum(each.values(), empty).scores().percent()
+    samples["mIoU"] = Sample(tuple(each), semantic_miou(np.stack([counts.confusion for counts in each.values()])))
 
 
 def _labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
@@ -135,17 +151,24 @@ def _labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
     return labels
 
 
-def _panoptic(store: Store, ids: Mapping[str, int | str], truth: GroundTruth) -> Results:
+def _score_panoptic(
+    store: Store, ids: Mapping[str, int | str], truth: GroundTruth, results: Results, samples: dict[str, Sample]
+) -> None:
     assert truth.panoptic is not None
-    counts = PanopticCounts.empty(truth.panoptic.categories)
+    empty = PanopticCounts.empty(truth.panoptic.categories)
+    each: dict[int | str, PanopticCounts] = {}
     for entry in store.entries:
         if entry.has_panoptic:
             predicted = store.read(entry.key, stuff=False).panoptic
             try:
-                counts = counts.add(predicted, truth.panoptic.read(ids[entry.key]))  # type: ignore[arg-type]
+                each[ids[entry.key]] = empty.add(predicted, truth.panoptic.read(ids[entry.key]))  # type: ignore[arg-type]
             except DataError as error:
                 raise DataError(f"{store.folder}: {entry.key!r}: {error}") from error
-    return {"panoptic_seg": counts.scores().percent()}
+    results["panoptic_seg"] = sum(each.values(), empty).scores().percent()
+    columns = np.stack([np.stack([c.tp, c.fp, c.fn, c.iou_sum], axis=1) for c in each.values()])
+    isthing = np.array([category.isthing for category in truth.panoptic.categories.all])
+    for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
+        samples[name] = Sample(tuple(each), panoptic_pq(columns[:, chosen]))
 
 
 def _notes(ids: Mapping[str, int | str], truth: GroundTruth) -> list[str]:

@@ -1,0 +1,185 @@
+"""Error bars of a metric and of the difference of two: the bootstrap over images (Efron, 1979), percentile method.
+
+An interval speaks of other images of the same kind, with the same trained model; how much another training run would
+change the result it cannot say. Where most classes are in only a handful of images it is somewhat too narrow.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int64]
+FloatArray = npt.NDArray[np.float64]
+Verdict = Literal["better", "worse", "undecided"]
+
+_TAILS = (0.025, 0.975)  # 95 %
+_MAX_UNDEFINED_SHARE = 0.1  # what one or two of many images decide is undefined in 37 % or 14 % of the draws
+_ROUNDING = 1e-12  # relative; a smaller difference comes from the order of a sum
+_BLOCK_BYTES = 2**24
+_BLOCK_DRAWS = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A metric of the images as they are, and its 95 % bounds; NaN bounds say that these images allow none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A metric minus its baseline with 95 % bounds, and whether they exclude 0 ("undecided" if not, or if NaN)."""
+
+    value: float
+    low: float
+    high: float
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class BlockMetric:
+    """A metric that is computed for many draws at once.
+
+    `values` maps weights (D x images, int64), one draw a row, to D values (float64). With one draw's weights the
+    object is called like any other metric.
+    """
+
+    values: Callable[[IntArray], FloatArray]
+
+    def __call__(self, weights: IntArray) -> float:
+        return float(self.values(weights[None])[0])
+
+
+Metric: TypeAlias = Callable[[IntArray], float] | BlockMetric
+
+
+def bootstrap(metric: Metric, images: int, *, draws: int = 1000, seed: int = 0) -> Interval:
+    """The metric's value and its 95 % interval over `draws` draws of `images` images with replacement.
+
+    `metric` gets how often each image is drawn (int64, length `images`, read-only; all ones give the value itself)
+    and returns a float. Draws in which it is NaN are left out. If those are more than a tenth, or the value itself is
+    NaN, or there are fewer than two images, the bounds are NaN: too few images decide the metric.
+    """
+    value, drawn = _value_and_draws((metric,), images, draws, seed)
+    return Interval(float(value[0]), *_bounds(value[0], drawn[0]))
+
+
+def compare(metric: Metric, baseline: Metric, images: int, *, draws: int = 1000, seed: int = 0) -> Difference:
+    """`metric` minus `baseline`, both of the same drawn images, so that what makes an image hard cancels.
+
+    Higher is better. Both are metrics as `bootstrap` takes them, over the same images in the same order. A draw in
+    which either is NaN is left out, with the same limits.
+    """
+    values, drawn = _value_and_draws((metric, baseline), images, draws, seed)
+    value = _difference(*values[:, None]).item()
+    low, high = _bounds(value, _difference(*drawn))
+    return Difference(value, low, high, "better" if low > 0 else "worse" if high < 0 else "undecided")
+
+
+def semantic_miou(confusions: npt.ArrayLike) -> BlockMetric:
+    """mIoU as `SemanticScores` defines it, a fraction: the mean over the classes in the truth of the drawn images.
+
+    `confusions`: images x (C + 1) x (C + 1), each one image's `SemanticCounts.confusion`: int64 pixels by prediction
+    (row) and truth (column), index C is "no class".
+    """
+    counts = np.asarray(confusions)
+    if counts.ndim != 3 or counts.shape[1] != counts.shape[2]:
+        raise ValueError(f"expected images x (C + 1) x (C + 1) pixel counts, got {counts.shape}")
+    hit = counts.diagonal(axis1=1, axis2=2)[:, :-1]
+    true = counts[:, :, :-1].sum(axis=1)
+    predicted = counts[:, :-1, :-1].sum(axis=2)
+    return _mean_of_ratios(hit, true + predicted - hit, counted=true)
+
+
+def panoptic_pq(per_image: npt.ArrayLike) -> BlockMetric:
+    """PQ as `PanopticQuality` defines it, a fraction: the mean over the categories with a segment in the drawn images.
+
+    `per_image`: images x C x 4, each category's tp, fp, fn and iou_sum in one image's `PanopticCounts`. PQ of things
+    alone is that of `per_image[:, isthing]`.
+    """
+    counts = np.asarray(per_image, np.float64)
+    if counts.ndim != 3 or counts.shape[2] != 4:
+        raise ValueError(f"expected images x C x 4 counts (tp, fp, fn, iou_sum), got {counts.shape}")
+    tp, fp, fn, iou_sum = np.moveaxis(counts, 2, 0)
+    segments = tp + 0.5 * fp + 0.5 * fn
+    return _mean_of_ratios(iou_sum, segments, counted=segments)
+
+
+def _mean_of_ratios(part: npt.ArrayLike, whole: npt.ArrayLike, counted: npt.ArrayLike) -> BlockMetric:
+    """Columns images x C are summed over the drawn images, divided, and averaged over the classes with `counted` > 0.
+
+    The sums are those of float64, which is exact for counts below 2^53.
+    """
+    columns = [np.asarray(column, np.float64) for column in (part, whole, counted)]
+
+    def values(weights: IntArray) -> FloatArray:
+        if weights.shape[1] != len(columns[0]):
+            raise ValueError(f"asked to draw from {weights.shape[1]} images, but there are counts of {len(columns[0])}")
+        times = weights.astype(np.float64)
+        parts, wholes, counts = (times @ column for column in columns)
+        present = counts > 0
+        ratios = np.divide(parts, wholes, out=np.zeros_like(parts), where=present)
+        return _divide(ratios.sum(axis=1), present.sum(axis=1))
+
+    return BlockMetric(values)
+
+
+def _divide(totals: FloatArray, counts: IntArray) -> FloatArray:
+    return np.divide(totals, counts, out=np.full_like(totals, math.nan), where=counts > 0)
+
+
+def _value_and_draws(metrics: tuple[Metric, ...], images: int, draws: int, seed: int) -> tuple[FloatArray, FloatArray]:
+    """Each metric's value (M) and its values in the draws (M x draws; M x 0 of fewer than two images)."""
+    if images < 0 or draws < 1:
+        raise ValueError(f"expected a number of images and at least 1 draw, got {images} and {draws}")
+    if images == 0:
+        return np.full(len(metrics), math.nan), np.empty((len(metrics), 0))
+    value = _evaluate(metrics, np.ones((1, images), np.int64))[:, 0]
+    if images == 1:
+        return value, np.empty((len(metrics), 0))
+    blocks = [_evaluate(metrics, weights) for weights in _weights(images, draws, seed)]
+    return value, np.concatenate(blocks, axis=1)
+
+
+def _weights(images: int, draws: int, seed: int) -> Iterator[IntArray]:
+    """Blocks of draws (D x images): how often each image is drawn. The draws do not depend on the blocks' size."""
+    rng = np.random.default_rng(seed)
+    block_draws = max(1, min(_BLOCK_DRAWS, _BLOCK_BYTES // (8 * images)))
+    for start in range(0, draws, block_draws):
+        rows = min(block_draws, draws - start)
+        drawn = rng.integers(images, size=(rows, images)) + images * np.arange(rows)[:, None]
+        yield np.bincount(drawn.ravel(), minlength=rows * images).reshape(rows, images)
+
+
+def _evaluate(metrics: tuple[Metric, ...], weights: IntArray) -> FloatArray:
+    weights.flags.writeable = False  # the next metric is to see the same draws
+    return np.array([_values(metric, weights) for metric in metrics], np.float64)
+
+
+def _values(metric: Metric, weights: IntArray) -> FloatArray:
+    if not isinstance(metric, BlockMetric):
+        return np.array([metric(row) for row in weights], np.float64)
+    values = metric.values(weights)
+    if values.shape != (len(weights),):
+        raise ValueError(f"expected one value for each of {len(weights)} draws, got shape {values.shape}")
+    return values
+
+
+def _difference(values: FloatArray, baseline: FloatArray) -> FloatArray:
+    return np.where(np.isclose(values, baseline, rtol=_ROUNDING, atol=0), 0.0, values - baseline)
+
+
+def _bounds(value: float, drawn: FloatArray) -> tuple[float, float]:
+    defined = drawn[~np.isnan(drawn)]
+    if math.isnan(value) or defined.size == 0 or defined.size < (1 - _MAX_UNDEFINED_SHARE) * drawn.size:
+        return math.nan, math.nan
+    low, high = np.quantile(defined, _TAILS)
+    return float(low), float(high)

@@ -1,0 +1,62 @@
+"""How sure a score is: 95 % intervals over images, and the verdict of a comparison, as tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+
+import numpy as np
+
+from thingstuff.errors import DataError
+from thingstuff.evaluation.bootstrap import BlockMetric, Difference, Interval, bootstrap, compare
+from thingstuff.report.stored_scores import Sample
+from thingstuff.report.table import text_table
+
+
+def intervals(samples: Mapping[str, Sample], draws: int, seed: int) -> dict[str, Interval]:
+    """Metric -> its interval in percent, were other images of the same kind drawn."""
+    found = {}
+    for name, sample in samples.items():
+        found[name] = bootstrap(_in_percent(sample.metric), len(sample.image_ids), draws=draws, seed=seed)
+    return found
+
+
+def differences(
+    samples: Mapping[str, Sample], others: Mapping[str, Sample], draws: int, seed: int
+) -> dict[str, Difference]:
+    """Metric -> this minus the other in percent, on the same images, for the metrics that both have."""
+    found = {}
+    for name in (name for name in samples if name in others):
+        one, other = samples[name], others[name]
+        if set(one.image_ids) != set(other.image_ids):
+            raise DataError(f"{name}: the two predictions are of other images: compare those of the same images")
+        baseline = _reordered(other, one.image_ids)
+        metrics = (_in_percent(one.metric), _in_percent(baseline))
+        found[name] = compare(*metrics, len(one.image_ids), draws=draws, seed=seed)
+    return found
+
+
+def intervals_table(found: Mapping[str, Interval]) -> str:
+    rows = [[name, i.value, i.low, i.high] for name, i in found.items()]
+    return text_table(rows, ["percent", "value", "95 % from", "to"], digits=2)
+
+
+def differences_table(found: Mapping[str, Difference]) -> str:
+    rows = [[name, d.value, d.low, d.high, d.verdict] for name, d in found.items()]
+    return text_table(rows, ["this minus the other", "difference", "95 % from", "to", "verdict"], digits=2)
+
+
+def as_records(found: Mapping[str, Interval | Difference]) -> dict[str, dict[str, object]]:
+    """For JSON."""
+    return {name: asdict(one) for name, one in found.items()}
+
+
+def _in_percent(metric: BlockMetric) -> BlockMetric:
+    return BlockMetric(lambda weights: 100 * metric.values(weights))
+
+
+def _reordered(sample: Sample, image_ids: tuple[int | str, ...]) -> BlockMetric:
+    """The metric with its images in this order."""
+    place = {image_id: number for number, image_id in enumerate(image_ids)}
+    columns = np.array([place[image_id] for image_id in sample.image_ids])
+    return BlockMetric(lambda weights: sample.metric.values(weights[:, columns]))
