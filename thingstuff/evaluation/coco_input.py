@@ -154,8 +154,11 @@ def _truths(annotations: list[Any], ids: _Ids, iou_type: str, name: str) -> list
         payload = _truth_payload(record, iou_type, ids.sizes[record["image_id"]])
         return {**ids.rename(record), **payload, "area": area, "iscrowd": int(bool(record.get("iscrowd", 0)))}
 
-    listed = [(f"{name}: annotations[{n}] (id {a.get('id')!r})", a) for n, a in enumerate(annotations) if ids.knows(a)]
-    return [{**t, "id": n} for n, t in enumerate(_converted(listed, convert), 1)]
+    def naming(number: int, record: Mapping[str, Any]) -> str:
+        return f"{name}: annotations[{number}] (id {record.get('id')!r})"
+
+    listed = [(n, a) for n, a in enumerate(annotations) if ids.knows(a)]
+    return [{**t, "id": n} for n, t in enumerate(_converted(listed, convert, naming), 1)]
 
 
 def _results(found: Any, ids: _Ids, iou_type: str, name: str) -> list[Record]:
@@ -164,21 +167,41 @@ def _results(found: Any, ids: _Ids, iou_type: str, name: str) -> list[Record]:
     with_box = bool(found) and isinstance(found[0], Mapping) and "bbox" in found[0]
 
     def convert(record: Any) -> Record:
+        quick = _sound_mask(record, ids) if iou_type == "segm" else None
+        if quick is not None:
+            return quick
         _refuse_unknown(record, ids)
         payload = _result_payload(record, iou_type, ids.sizes[record["image_id"]], with_box)
         return {**ids.rename(record), **payload, "score": _score(record)}
 
-    return _converted([(f"{name}[{n}]", r) for n, r in enumerate(found)], convert)
+    return _converted(enumerate(found), convert, lambda number, _: f"{name}[{number}]")
 
 
-def _converted(named: list[tuple[str, Any]], convert: Callable[[Any], Record]) -> list[Record]:
+def _converted(
+    records: Iterable[tuple[int, Any]], convert: Callable[[Any], Record], naming: Callable[[int, Any], str]
+) -> list[Record]:
     converted = []
-    for name, record in named:
+    for number, record in records:
         try:
             converted.append(convert(record))
         except DataError as error:
-            raise DataError(f"{name}: {error}") from None
+            raise DataError(f"{naming(number, record)}: {error}") from None
     return converted
+
+
+def _sound_mask(record: Any, ids: _Ids) -> Record | None:
+    """A detection with an RLE of which nothing is to be said, in a third of the time; None for the careful way."""
+    try:
+        mask, score, image_id = record["segmentation"], record["score"], record["image_id"]
+        size, counts, image_size = mask["size"], mask["counts"], ids.sizes[image_id]
+        renamed: Record = {"image_id": ids.images[image_id], "category_id": ids.categories[record["category_id"]]}
+    except (KeyError, TypeError, IndexError):
+        return None
+    if type(score) is not float or score != score or type(counts) not in (str, bytes) or type(size) is not list:
+        return None
+    if image_size is not None and tuple(size) != image_size:
+        return None
+    return {**renamed, "segmentation": {"size": size, "counts": counts}, "score": score}
 
 
 def _refuse_unknown(record: Any, ids: _Ids) -> None:
