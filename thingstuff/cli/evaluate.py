@@ -39,6 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _evaluate(args: argparse.Namespace) -> int:
     from thingstuff.files import write_json
+    from thingstuff.report.causes_table import cause_records, causes_table
     from thingstuff.report.error_bars import as_records, differences, differences_table, intervals, intervals_table
     from thingstuff.report.ground_truth import open_truth
     from thingstuff.report.results_table import results_table
@@ -64,12 +65,15 @@ def _evaluate(args: argparse.Namespace) -> int:
         "intervals": as_records(found),
         "compared_with": str(args.compare) if args.compare else None,
         "differences": as_records(verdicts),
+        "causes": cause_records(scores.causes) if scores.causes else {},
         "notes": scores.notes,
     }
     write_json(path, record)
     print(f"\n{truth.name}\n{results_table(scores.results)}\n")
     if found:
         print(f"{intervals_table(found)}\n")
+    if scores.causes:
+        print(f"{causes_table(scores.causes)}\n")
     if verdicts:
         print(f"{differences_table(verdicts)}\n")
     for note in scores.notes:

@@ -14,6 +14,7 @@ import numpy as np
 from thingstuff.errors import DataError
 from thingstuff.evaluation import PanopticCounts, SemanticCounts, evaluate_coco, evaluate_panoptic
 from thingstuff.evaluation.bootstrap import BlockMetric, panoptic_pq, semantic_miou
+from thingstuff.evaluation.panoptic_causes import PanopticCauses
 from thingstuff.report.ground_truth import GroundTruth
 from thingstuff.store import Store
 from thingstuff.store.index import Entry
@@ -32,6 +33,7 @@ class Scores:
     results: Results
     notes: list[str] = field(default_factory=list)
     samples: dict[str, Sample] = field(default_factory=dict)
+    causes: PanopticCauses | None = None  # of lost panoptic quality
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def _score_store(store: Store, truth: GroundTruth) -> Scores:
     ids = {entry.key: _image_id(entry, store, truth) for entry in store.entries}
     results: Results = {}
     samples: dict[str, Sample] = {}
+    causes = None
     if truth.instances is not None and any(entry.has_detections for entry in store.entries):
         records = [r for key in ids for r in _coco_records(store, key, ids[key])]
         results |= _average_precision(records, truth)
@@ -107,9 +110,10 @@ def _score_store(store: Store, truth: GroundTruth) -> Scores:
         _score_semantic(store, ids, truth, results, samples)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in store.entries):
         _score_panoptic(store, ids, truth, results, samples)
+        causes = _causes(store, ids, truth)
     if not results:
         raise DataError(f"{store.folder} and {truth.name} have nothing in common that could be evaluated")
-    return Scores(results, _notes(ids, truth), samples)
+    return Scores(results, _notes(ids, truth), samples, causes)
 
 
 def _image_id(entry: Entry, store: Store, truth: GroundTruth) -> int | str:
@@ -169,6 +173,17 @@ def _score_panoptic(
     isthing = np.array([category.isthing for category in truth.panoptic.categories.all])
     for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
         samples[name] = Sample(tuple(each), panoptic_pq(columns[:, chosen]))
+
+
+def _causes(store: Store, ids: Mapping[str, int | str], truth: GroundTruth) -> PanopticCauses:
+    assert truth.panoptic is not None
+    causes = PanopticCauses.empty(truth.panoptic.categories)
+    for entry in store.entries:
+        if entry.has_panoptic:
+            image = store.read(entry.key)
+            true = truth.panoptic.read(ids[entry.key])
+            causes = causes.add(image.panoptic, true, image.ledger, image.detections, image.stuff_map)  # type: ignore[arg-type]
+    return causes
 
 
 def _notes(ids: Mapping[str, int | str], truth: GroundTruth) -> list[str]:

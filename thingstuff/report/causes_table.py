@@ -1,0 +1,39 @@
+"""Where panoptic quality is lost, the largest cause first."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from thingstuff.evaluation.panoptic_causes import Gain, PanopticCauses
+from thingstuff.report.table import text_table
+
+_WORDS = {
+    "class": "the right mask, the wrong class",
+    "split": "one thing in several segments",
+    "merged": "several things in one segment",
+    "dropped": "instances that the merge dropped",
+    "stuff_limit": "stuff below the area limit",
+    "masks": "masks of matches that are not exact",
+    "missed": "found by nothing",
+    "false": "segments of nothing",
+}
+
+
+def causes_table(causes: PanopticCauses) -> str:
+    """What PQ would win were one cause mended and all else left; the gains do not add up."""
+    rows = [[_WORDS[cause], 100 * g.pq, 100 * g.pq_th, 100 * g.pq_st, g.segments] for cause, g in _by_gain(causes)]
+    headers = ["PQ lost by", "all", "things", "stuff", "segments"]
+    return text_table(rows, headers, digits=2, footnotes=["each as if it alone were mended: the gains do not add up"])
+
+
+def cause_records(causes: PanopticCauses) -> dict[str, dict[str, float]]:
+    """Cause -> gains in percent and number of segments, for JSON."""
+    return {
+        cause: {name: 100 * value if name != "segments" else value for name, value in asdict(gain).items()}
+        for cause, gain in _by_gain(causes)
+    }
+
+
+def _by_gain(causes: PanopticCauses) -> list[tuple[str, Gain]]:
+    """Largest first; an undefined one last."""
+    return sorted(causes.gains().items(), key=lambda pair: -pair[1].pq if pair[1].pq == pair[1].pq else 1.0)
