@@ -104,7 +104,7 @@ def test_images_without_ids_go_by_their_names_and_missing_ones_are_said(evaluate
 @pytest.mark.parametrize(
     ("predictions", "words"),
     [
-        ("[{", ("predictions.json", "is no JSON, or cut off")),
+        ("[{", ("predictions.json", "not JSON, or cut off")),
         ('[{"image_id": 9, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 1}]', ("image", "9")),
         ('[{"image_id": 1, "category_id": 7, "bbox": [0, 0, 1, 1], "score": 1}]', ("7",)),
         ('[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": NaN}]', ("score",)),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.errors import DataError
+from thingstuff.evaluation.json_file import read_json
 from thingstuff.evaluation.panoptic_quality import PanopticCounts, PanopticQuality
 from thingstuff.structures import Categories, PanopticMap
 
@@ -51,7 +51,7 @@ class CocoPanoptic:
     ) -> CocoPanoptic:
         """Read the JSON. `categories` stand in for its own, which predictions may lack."""
         path = Path(json_path)
-        content = _load(path)
+        content = read_json(path)
         try:
             known = categories or Categories.from_coco(_listed(content, "categories"))
             records = _by_image(_listed(content, "annotations"))
@@ -71,15 +71,6 @@ class CocoPanoptic:
             return PanopticMap.read_coco(self.png_path(image_id), segments_info, self.categories)
         except DataError as error:
             raise DataError(f"image {image_id!r}: {error}") from error
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: not JSON: {error}") from error
 
 
 def _listed(content: Any, key: str) -> list[Mapping[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic
+from thingstuff.evaluation.json_file import read_json
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
 
 
 def _of_file(path: Path, folder: Path | None) -> GroundTruth:
-    content = _load(path)
+    content = read_json(path)
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list):
         raise DataError(f"{path}: expected COCO's instances or panoptic format, with a list of annotations")
@@ -39,15 +39,6 @@ def _of_file(path: Path, folder: Path | None) -> GroundTruth:
     if any(isinstance(note, dict) and "segments_info" in note for note in notes):
         return GroundTruth(str(path), panoptic=CocoPanoptic.open(path, folder), key_ids=key_ids)
     return GroundTruth(str(path), instances=content, key_ids=key_ids)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is no JSON, or cut off: {error}") from error
 
 
 def _key_ids(path: Path, images: Any) -> dict[str, int | str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,9 @@ import cv2
 import numpy as np
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation import PanopticCounts, SemanticCounts, evaluate_coco, evaluate_panoptic
+from thingstuff.evaluation import SemanticCounts, evaluate_coco, evaluate_panoptic
 from thingstuff.evaluation.bootstrap import BlockMetric, panoptic_pq, semantic_miou
+from thingstuff.evaluation.json_file import read_json
 from thingstuff.evaluation.panoptic_causes import PanopticCauses
 from thingstuff.report.ground_truth import GroundTruth
 from thingstuff.store import Store
@@ -51,19 +51,10 @@ def score(predictions: Path, truth: GroundTruth, folder: Path | None = None) -> 
     """
     if predictions.is_dir():
         return _score_store(Store.open(_store_folder(predictions)), truth)
-    content = _load(predictions)
+    content = read_json(predictions)
     if isinstance(content, list):
         return Scores(_average_precision(content, truth))
     return _score_panoptic_file(predictions, truth, folder)
-
-
-def _load(path: Path) -> Any:
-    try:
-        return json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
-    except ValueError as error:
-        raise DataError(f"{path}: is no JSON, or cut off: {error}") from error
 
 
 def _store_folder(folder: Path) -> Path:
@@ -109,8 +100,7 @@ def _score_store(store: Store, truth: GroundTruth) -> Scores:
     if truth.stuff_files and any(entry.has_stuff_map for entry in store.entries):
         _score_semantic(store, ids, truth, results, samples)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in store.entries):
-        _score_panoptic(store, ids, truth, results, samples)
-        causes = _causes(store, ids, truth)
+        causes = _score_panoptic(store, ids, truth, results, samples)
     if not results:
         raise DataError(f"{store.folder} and {truth.name} have nothing in common that could be evaluated")
     return Scores(results, _notes(ids, truth), samples, causes)
@@ -157,32 +147,24 @@ def _labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
 
 def _score_panoptic(
     store: Store, ids: Mapping[str, int | str], truth: GroundTruth, results: Results, samples: dict[str, Sample]
-) -> None:
+) -> PanopticCauses:
     assert truth.panoptic is not None
-    empty = PanopticCounts.empty(truth.panoptic.categories)
-    each: dict[int | str, PanopticCounts] = {}
-    for entry in store.entries:
-        if entry.has_panoptic:
-            predicted = store.read(entry.key, stuff=False).panoptic
-            try:
-                each[ids[entry.key]] = empty.add(predicted, truth.panoptic.read(ids[entry.key]))  # type: ignore[arg-type]
-            except DataError as error:
-                raise DataError(f"{store.folder}: {entry.key!r}: {error}") from error
-    results["panoptic_seg"] = sum(each.values(), empty).scores().percent()
-    columns = np.stack([np.stack([c.tp, c.fp, c.fn, c.iou_sum], axis=1) for c in each.values()])
-    isthing = np.array([category.isthing for category in truth.panoptic.categories.all])
-    for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
-        samples[name] = Sample(tuple(each), panoptic_pq(columns[:, chosen]))
-
-
-def _causes(store: Store, ids: Mapping[str, int | str], truth: GroundTruth) -> PanopticCauses:
-    assert truth.panoptic is not None
-    causes = PanopticCauses.empty(truth.panoptic.categories)
+    empty = PanopticCauses.empty(truth.panoptic.categories)
+    causes, each = empty, {}
     for entry in store.entries:
         if entry.has_panoptic:
             image = store.read(entry.key)
             true = truth.panoptic.read(ids[entry.key])
-            causes = causes.add(image.panoptic, true, image.ledger, image.detections, image.stuff_map)  # type: ignore[arg-type]
+            try:
+                one = empty.add(image.panoptic, true, image.ledger, image.detections, image.stuff_map)  # type: ignore[arg-type]
+            except DataError as error:
+                raise DataError(f"{store.folder}: {entry.key!r}: {error}") from error
+            causes, each[ids[entry.key]] = causes + one, one.counts
+    results["panoptic_seg"] = causes.counts.scores().percent()
+    columns = np.stack([np.stack([c.tp, c.fp, c.fn, c.iou_sum], axis=1) for c in each.values()])
+    isthing = np.array([category.isthing for category in truth.panoptic.categories.all])
+    for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
+        samples[name] = Sample(tuple(each), panoptic_pq(columns[:, chosen]))
     return causes
 
 
