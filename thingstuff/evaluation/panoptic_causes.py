@@ -10,11 +10,19 @@ import numpy as np
 import numpy.typing as npt
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation.panoptic_quality import MATCH_IOU, FloatArray, IntArray, PanopticCounts, _Image, _Overlaps
+from thingstuff.evaluation.panoptic_quality import PanopticCounts
+from thingstuff.evaluation.segment_overlaps import (
+    MATCH_IOU,
+    BoolArray,
+    FloatArray,
+    IntArray,
+    Overlaps,
+    SegmentPairs,
+    SegmentRuns,
+)
 from thingstuff.structures import Categories, Detections, PanopticMap, check_stuff_map
 from thingstuff.structures.runs import positions_of
 
-BoolArray = npt.NDArray[np.bool_]
 Records = Sequence[Mapping[str, Any]]
 StuffMap = npt.NDArray[np.uint16]
 Masks = Iterator[tuple[npt.NDArray[np.uint32], int]]  # the true ids under a mask, and its category id
@@ -72,8 +80,6 @@ class PanopticCauses:
         Without records and detections nothing is found to be `dropped`, and without records and a stuff map nothing to
         be lost by `stuff_limit`: such segments are then `missed`.
         """
-        if predicted.ids.shape != truth.ids.shape:
-            raise DataError(f"the prediction has shape {predicted.ids.shape}, but the truth has {truth.ids.shape}")
         categories = self.counts.categories
         pair = _Pair.of(predicted, truth, categories)
         dropped = [record for record in ledger_records or () if record["outcome"] == "dropped"]
@@ -119,7 +125,7 @@ class _Pair:
     """A prediction and its truth: K overlaps of a predicted and a true segment that is no crowd, as columns."""
 
     truth: PanopticMap
-    image: _Image
+    image: SegmentPairs
     numbers: IntArray  # K, places in `image.overlaps`
     true: IntArray  # K
     found: IntArray  # K
@@ -132,13 +138,13 @@ class _Pair:
 
     @classmethod
     def of(cls, predicted: PanopticMap, truth: PanopticMap, categories: Categories) -> _Pair:
-        image = _Image.of(predicted, truth, categories)
+        image = SegmentPairs.of(SegmentRuns.of(predicted), SegmentRuns.of(truth), categories)
         overlaps = image.overlaps
         numbers = np.flatnonzero((overlaps.true_rows >= 0) & (overlaps.found_rows >= 0))
         numbers = numbers[~image.crowd[overlaps.true_rows[numbers]]]
         true, found, shared_px = overlaps.true_rows[numbers], overlaps.found_rows[numbers], overlaps.shared_px[numbers]
         same_class = image.true_class[true] == image.found_class[found]
-        void_px = image.found_px(overlaps.true_rows < 0)
+        void_px = image.void_px()
         true_rows, found_rows, iou = image.matches(void_px)
         match_iou, unmatched = np.zeros(image.crowd.shape), np.ones(void_px.shape, np.bool_)
         match_iou[true_rows] = iou
@@ -161,7 +167,7 @@ class _Pair:
 
 def _attributed(pair: _Pair, put_back: Mapping[str, FloatArray], categories: Categories) -> PanopticCauses:
     """The causes of one image. Each of `put_back` is an IoU (T), 0 for what it does not concern."""
-    now = _count(pair.image, categories)
+    now = PanopticCounts.of_pairs(pair.image, categories)
     regroups = {"class": _class(pair), "split": _split(pair), "merged": _merged(pair)}
     concerned = {cause: np.isin(np.arange(pair.missed.size), pair.true[r.chosen]) for cause, r in regroups.items()}
     concerned |= {cause: iou > 0 for cause, iou in put_back.items()}
@@ -170,8 +176,13 @@ def _attributed(pair: _Pair, put_back: Mapping[str, FloatArray], categories: Cat
     concerned["missed"] = pair.missed & ~explained_true
     explained_found = np.concatenate([pair.found[regroup.chosen] for regroup in regroups.values()])
     put_back = {**put_back, "missed": concerned["missed"].astype(np.float64)}
-    mended = {c: _count(_regrouped(pair.image, r), categories) if r.chosen.size else now for c, r in regroups.items()}
-    mended["false"] = replace(now, fp=_count(_regrouped(pair.image, _false(pair, explained_found)), categories).fp)
+    mended = {
+        c: PanopticCounts.of_pairs(_regrouped(pair.image, r), categories) if r.chosen.size else now
+        for c, r in regroups.items()
+    }
+    mended["false"] = replace(
+        now, fp=PanopticCounts.of_pairs(_regrouped(pair.image, _false(pair, explained_found)), categories).fp
+    )
     mended |= {cause: _with_matches(now, pair.image.true_class, iou) for cause, iou in put_back.items()}
     mended["masks"] = replace(now, iou_sum=now.tp.astype(np.float64))
     segments = {c: np.bincount(pair.image.true_class[true], minlength=len(now.tp)) for c, true in concerned.items()}
@@ -270,12 +281,12 @@ def _false(pair: _Pair, explained: IntArray) -> _Regroup:
     return _Regroup(rows, pair.image.found_class, np.flatnonzero(gone[pair.found]))
 
 
-def _regrouped(image: _Image, regroup: _Regroup) -> _Image:
+def _regrouped(image: SegmentPairs, regroup: _Regroup) -> SegmentPairs:
     """The image with these predicted segments; those without an overlap vanish."""
     used, rows = np.unique(np.append(regroup.found_rows, -1), return_inverse=True)  # row 0 is void
     keys, key_of = np.unique((image.overlaps.true_rows + 1) * used.size + rows[:-1], return_inverse=True)
     shared_px = np.bincount(key_of, image.overlaps.shared_px, minlength=keys.size).astype(np.int64)
-    overlaps = _Overlaps(keys // used.size - 1, keys % used.size - 1, shared_px)
+    overlaps = Overlaps(keys // used.size - 1, keys % used.size - 1, shared_px)
     all_found_px = np.bincount(overlaps.found_rows + 1, shared_px, minlength=used.size).astype(np.int64)[1:]
     return replace(image, found_class=regroup.found_class[used[1:]], all_found_px=all_found_px, overlaps=overlaps)
 
@@ -285,15 +296,3 @@ def _with_matches(now: PanopticCounts, true_class: IntArray, iou: FloatArray) ->
     classes, iou = true_class[iou > 0], iou[iou > 0]
     tp = np.bincount(classes, minlength=len(now.tp))
     return replace(now, tp=now.tp + tp, fn=now.fn - tp, iou_sum=now.iou_sum + np.bincount(classes, iou, len(now.tp)))
-
-
-def _count(image: _Image, categories: Categories) -> PanopticCounts:
-    """What `PanopticCounts.add` does once the overlaps are known."""
-    classes = len(categories)
-    void_px = image.found_px(image.overlaps.true_rows < 0)
-    true_rows, found_rows, iou = image.matches(void_px)
-    matched = image.true_class[true_rows]
-    tp = np.bincount(matched, minlength=classes)
-    fp = np.bincount(image.wrong_classes(found_rows, void_px, classes), minlength=classes)
-    fn = np.bincount(image.missed_classes(true_rows), minlength=classes)
-    return PanopticCounts(categories, tp, fp, fn, np.bincount(matched, iou, classes).astype(np.float64))

@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from thingstuff.errors import DataError
+from thingstuff.evaluation.segment_overlaps import FloatArray, IntArray, SegmentPairs, SegmentRuns
 from thingstuff.structures import Categories, PanopticMap
-from thingstuff.structures.runs import positions_of, run_starts
 
-IntArray = npt.NDArray[np.int64]
-FloatArray = npt.NDArray[np.float64]
-
-MATCH_IOU = 0.5  # a match is above it, and so no segment can match twice
-IGNORED_SHARE = 0.5  # a false prediction is forgiven when more than this of it lies on void and crowd
 _QUALITIES = ("PQ", "SQ", "RQ")
 _GROUPS: Mapping[str, tuple[str, bool | None]] = {"All": ("", None), "Things": ("_th", True), "Stuff": ("_st", False)}
 
@@ -94,27 +87,29 @@ class PanopticCounts:
         none = np.zeros(len(categories), np.int64)
         return cls(categories, none, none, none, np.zeros(len(categories)))
 
-    def add(self, predicted: PanopticMap, truth: PanopticMap) -> PanopticCounts:
-        """Count one image; both maps have data set category ids.
+    @classmethod
+    def of_pairs(cls, pairs: SegmentPairs, categories: Categories) -> PanopticCounts:
+        """The counts of one image."""
+        classes, void_px = len(categories), pairs.void_px()
+        true_rows, found_rows, iou = pairs.matches(void_px)
+        matched = pairs.true_class[true_rows]
+        return cls(
+            categories,
+            tp=np.bincount(matched, minlength=classes),
+            fp=np.bincount(pairs.wrong_classes(found_rows, void_px, classes), minlength=classes),
+            fn=np.bincount(pairs.missed_classes(true_rows), minlength=classes),
+            iou_sum=np.bincount(matched, iou, minlength=classes).astype(np.float64),
+        )
+
+    def add(self, predicted: PanopticMap | SegmentRuns, truth: PanopticMap | SegmentRuns) -> PanopticCounts:
+        """Count one image; both have data set category ids. A truth that serves often is best kept as runs.
 
         As in panopticapi a true crowd is neither found nor missed, void in the truth is taken out of the union, and of
         several crowds of one category only the last of `truth.segments` forgives predictions. Crowd flags of
         predictions are ignored. Unlike there, areas of the truth are its pixels, not what its JSON says.
         """
-        if predicted.ids.shape != truth.ids.shape:
-            raise DataError(f"the prediction has shape {predicted.ids.shape}, but the truth has {truth.ids.shape}")
-        image = _Image.of(predicted, truth, self.categories)
-        void_px = image.found_px(image.overlaps.true_rows < 0)
-        true_rows, found_rows, iou = image.matches(void_px)
-        matched = image.true_class[true_rows]
-        classes = len(self.categories)
-        return replace(
-            self,
-            tp=self.tp + np.bincount(matched, minlength=classes),
-            fp=self.fp + np.bincount(image.wrong_classes(found_rows, void_px, classes), minlength=classes),
-            fn=self.fn + np.bincount(image.missed_classes(true_rows), minlength=classes),
-            iou_sum=self.iou_sum + np.bincount(matched, iou, minlength=classes),
-        )
+        found, true = (m if isinstance(m, SegmentRuns) else SegmentRuns.of(m) for m in (predicted, truth))
+        return self + PanopticCounts.of_pairs(SegmentPairs.of(found, true, self.categories), self.categories)
 
     def __add__(self, other: PanopticCounts) -> PanopticCounts:
         if self.categories != other.categories:
@@ -137,101 +132,6 @@ class PanopticCounts:
         per_category = {c.id: q for c, q in zip(self.categories.all, qualities, strict=True)}
         undefined = _undefined(self.categories, numbers, per_category)
         return PanopticQuality(self.categories, numbers, category_counts, per_category, undefined)
-
-
-@dataclass(frozen=True, slots=True)
-class _Overlaps:
-    """K pairs of a true and a predicted segment that share pixels, by true and then predicted id; row -1 is void."""
-
-    true_rows: IntArray
-    found_rows: IntArray
-    shared_px: IntArray
-
-
-@dataclass(frozen=True, slots=True)
-class _Image:
-    """T true and P predicted segments of one image as columns; a class is a row of the categories."""
-
-    true_class: IntArray
-    found_class: IntArray
-    true_px: IntArray
-    all_found_px: IntArray
-    crowd: npt.NDArray[np.bool_]
-    overlaps: _Overlaps
-
-    @classmethod
-    def of(cls, predicted: PanopticMap, truth: PanopticMap, categories: Categories) -> _Image:
-        return cls(
-            true_class=_classes(truth, categories, "true"),
-            found_class=_classes(predicted, categories, "predicted"),
-            true_px=_column(s.area for s in truth.segments),
-            all_found_px=_column(s.area for s in predicted.segments),
-            crowd=np.array([s.iscrowd for s in truth.segments], np.bool_),
-            overlaps=_overlaps(predicted, truth),
-        )
-
-    def found_px(self, pairs: npt.NDArray[np.bool_]) -> IntArray:
-        """Pixels of each predicted segment (P) in the chosen pairs."""
-        chosen = pairs & (self.overlaps.found_rows >= 0)
-        rows, pixels = self.overlaps.found_rows[chosen], self.overlaps.shared_px[chosen]
-        return np.bincount(rows, pixels, minlength=self.found_class.size).astype(np.int64)
-
-    def matches(self, void_px: IntArray) -> tuple[IntArray, IntArray, FloatArray]:
-        """Rows of the matched true and predicted segments, and their IoU."""
-        pairs = self.overlaps
-        segments = (pairs.true_rows >= 0) & (pairs.found_rows >= 0)
-        true, found, shared = pairs.true_rows[segments], pairs.found_rows[segments], pairs.shared_px[segments]
-        union = self.all_found_px[found] + self.true_px[true] - shared - void_px[found]
-        iou = shared / union
-        hit = (iou > MATCH_IOU) & (self.true_class[true] == self.found_class[found]) & ~self.crowd[true]
-        return true[hit], found[hit], iou[hit]
-
-    def missed_classes(self, matched_rows: IntArray) -> IntArray:
-        """The classes of the true segments that nothing matched, one entry a segment."""
-        missed = ~self.crowd
-        missed[matched_rows] = False
-        return self.true_class[missed]
-
-    def wrong_classes(self, matched_rows: IntArray, void_px: IntArray, class_count: int) -> IntArray:
-        """The classes of the predicted segments that match nothing and are not forgiven, one entry a segment."""
-        crowd_row = np.full(class_count, -1, np.int64)
-        crowd_rows = np.flatnonzero(self.crowd)
-        crowd_row[self.true_class[crowd_rows]] = crowd_rows  # the last one stays
-        pairs = self.overlaps
-        both = (pairs.true_rows >= 0) & (pairs.found_rows >= 0)
-        on_crowd = np.zeros(both.shape, np.bool_)
-        on_crowd[both] = crowd_row[self.found_class[pairs.found_rows[both]]] == pairs.true_rows[both]
-        forgiven_px = void_px + self.found_px(on_crowd)
-        wrong = ~(forgiven_px / self.all_found_px > IGNORED_SHARE)
-        wrong[matched_rows] = False
-        return self.found_class[wrong]
-
-
-def _classes(panoptic: PanopticMap, categories: Categories, which: str) -> IntArray:
-    ids = _column(s.category_id for s in panoptic.segments)
-    rows = positions_of(ids, _column(c.id for c in categories.all))
-    if np.any(rows < 0):
-        segment = panoptic.segments[int(np.argmax(rows < 0))]
-        raise DataError(f"{which} segment {segment.id}: no category has its category_id {segment.category_id}")
-    return rows
-
-
-def _column(values: Iterable[int]) -> IntArray:
-    return np.fromiter(values, np.int64)
-
-
-def _overlaps(predicted: PanopticMap, truth: PanopticMap) -> _Overlaps:
-    """One sort of the runs in which neither id changes, whatever the number of segments."""
-    pair_ids = truth.ids.reshape(-1).astype(np.uint64) << np.uint64(32) | predicted.ids.reshape(-1)
-    starts = run_starts(pair_ids)
-    pairs, pair_of_run = np.unique(pair_ids[starts], return_inverse=True)
-    lengths_px = np.diff(starts, append=pair_ids.size)
-    true_ids, found_ids = pairs >> np.uint64(32), pairs & np.uint64(2**32 - 1)
-    return _Overlaps(
-        positions_of(true_ids, _column(s.id for s in truth.segments)),
-        positions_of(found_ids, _column(s.id for s in predicted.segments)),
-        np.bincount(pair_of_run, lengths_px, minlength=pairs.size).astype(np.int64),
-    )
 
 
 def _quality(tp: int, fp: int, fn: int, iou_sum: float) -> CategoryQuality:

@@ -89,7 +89,7 @@ class PanopticMap:
             )
             for number, category_id in category_ids.items()
         ]
-        return cls(ids, tuple(segments))
+        return cls.trusted(ids, tuple(segments))
 
     @classmethod
     def read_coco(
@@ -158,9 +158,13 @@ def ids_to_rgb(ids: NDArray[np.uint32]) -> NDArray[np.uint8]:
 
 def rgb_to_ids(rgb: NDArray[np.uint8]) -> NDArray[np.uint32]:
     """H x W x 3 uint8 (RGB order) -> H x W uint32 segment ids, the inverse of `ids_to_rgb`."""
+    import cv2
+
     expect_array("panoptic RGB", rgb, np.uint8, (None, None, 3))
-    red, green, blue = np.moveaxis(rgb.astype(np.uint32), -1, 0)
-    return np.asarray(red | green << 8 | blue << 16, np.uint32)
+    if rgb.size == 0:
+        return np.zeros(rgb.shape[:2], np.uint32)
+    four_bytes = cv2.cvtColor(np.ascontiguousarray(rgb), cv2.COLOR_RGB2RGBA).view("<u4")[..., 0]
+    return np.asarray(four_bytes & MAX_RGB_ID, np.uint32)  # without the alpha byte
 
 
 def _measure(ids: NDArray[np.uint32]) -> dict[int, tuple[int, tuple[int, int, int, int]]]:

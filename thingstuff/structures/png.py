@@ -31,7 +31,7 @@ def read_png(path: Path | str, mode: Mode) -> NDArray[Any]:
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise DataError(f"{path}: the PNG is damaged or cut off; write it again")
-    return np.ascontiguousarray(image[..., ::-1]) if mode == "RGB" else image
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if mode == "RGB" else image
 
 
 def write_png(path: Path | str, image: NDArray[Any]) -> None:
