@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from thingstuff.report.table import text_table
+from thingstuff.report.table import Table, text_table
 
 
 def test_numbers_stand_right_and_undefined_is_a_dash():
@@ -38,3 +38,15 @@ def test_no_rows():
 def test_what_does_not_fit_is_refused(rows, align):
     with pytest.raises(ValueError, match=r"row 0 has 1 cells|align is"):
         text_table(rows, ["what", "AP"], align)
+
+
+def test_markdown():
+    table = Table([["a", 1.0], ["b", None]], ["name", "AP"], digits=1, footnotes=["- : nothing there"])
+    assert table.markdown().splitlines() == [
+        "| name   |   AP |",
+        "|:-------|-----:|",
+        "| a      |  1.0 |",
+        "| b      |    - |",
+        "",
+        "\\- : nothing there",
+    ]

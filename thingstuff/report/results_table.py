@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
-from thingstuff.report.table import text_table
+from thingstuff.report.table import Table
+
+Undefined = Mapping[str, Mapping[str, str]]
 
 TASK_TITLES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
 _AP_ROWS = {
@@ -33,50 +36,81 @@ _SEMANTIC_ROWS = {
     "pACC": "pixel accuracy",
 }
 _QUALITIES = ("PQ", "SQ", "RQ")
+_NOTHING = "undefined, since the ground truth has nothing of that kind"
 _PANOPTIC_ROWS = {"": "panoptic, all", "_th": "panoptic, things", "_st": "panoptic, stuff"}
 
 
-def results_table(results: Mapping[str, Mapping[str, Any]]) -> str:
+def results_table(results: Mapping[str, Mapping[str, Any]], undefined: Undefined | None = None) -> str:
     """Task -> metric -> percent, as the evaluators give them -> a table of COCO's numbers, mIoU, and each class."""
-    parts = []
-    instance_tasks = [task for task in TASK_TITLES if task in results]
+    return "\n\n".join(table.text() for table in results_tables(results, undefined))
+
+
+def results_tables(results: Mapping[str, Mapping[str, Any]], undefined: Undefined | None = None) -> list[Table]:
+    """One for the instance tasks, one for semantics, one for panoptic quality, and one for each task not known here.
+
+    `undefined`: task -> metric -> the reason why it has no value.
+    """
+    tables = []
+    instance_tasks = {task: results[task] for task in TASK_TITLES if task in results}
     if instance_tasks:
-        parts.append(_instance_table({task: results[task] for task in instance_tasks}))
+        tables.append(_instance_table(instance_tasks, undefined or {}))
     if "sem_seg" in results:
-        parts.append(_semantic_table(results["sem_seg"]))
+        tables.append(_semantic_table(results["sem_seg"]))
     if "panoptic_seg" in results:
-        parts.append(_panoptic_table(results["panoptic_seg"]))
+        tables.append(_panoptic_table(results["panoptic_seg"], (undefined or {}).get("panoptic_seg", {})))
     known = (*TASK_TITLES, "sem_seg", "panoptic_seg")
     others = {task: metrics for task, metrics in results.items() if task not in known}
-    parts += [text_table([[k, v] for k, v in m.items()], [task, "percent"], digits=2) for task, m in others.items()]
-    return "\n\n".join(parts)
+    return tables + [Table([[k, v] for k, v in m.items()], [task, "percent"], digits=2) for task, m in others.items()]
 
 
-def _instance_table(tasks: Mapping[str, Mapping[str, Any]]) -> str:
-    used = [name for name in _AP_ROWS if any(name in metrics for metrics in tasks.values())]
-    rows = [[_AP_ROWS[name], *(metrics.get(name) for metrics in tasks.values())] for name in used]
-    names = dict.fromkeys(k for metrics in tasks.values() for k in metrics if k.startswith("AP-"))
-    rows += [[f"AP of {name.removeprefix('AP-')}", *(m.get(name) for m in tasks.values())] for name in names]
+def _instance_table(tasks: Mapping[str, Mapping[str, Any]], undefined: Undefined) -> Table:
+    titles = dict.fromkeys(name for metrics in tasks.values() for name in metrics)
+    names = [*(name for name in _AP_ROWS if name in titles), *(name for name in titles if name not in _AP_ROWS)]
+    rows = [[_ap_title(name), *(metrics.get(name) for metrics in tasks.values())] for name in names]
+    reasons = {_ap_title(name): reason for each in undefined.values() for name, reason in each.items()}
     headers = ["percent", *(TASK_TITLES[task] for task in tasks)]
-    return text_table(rows, headers, digits=2, footnotes=_undefined_note(rows))
+    return Table(rows, headers, digits=2, footnotes=_undefined_notes(rows, reasons))
 
 
-def _semantic_table(metrics: Mapping[str, Any]) -> str:
+def _ap_title(name: str) -> str:
+    """AP50 and the like as COCO writes them, AP@0.30 and AP-300dets of our own, and AP-cat of a class."""
+    if name in _AP_ROWS:
+        return _AP_ROWS[name]
+    if name.startswith("AP@"):
+        return f"AP @[ IoU={name.removeprefix('AP@'):<9} | all    ]"
+    if match := re.fullmatch(r"AP\((\d+) detections\)", name):
+        return f"AP @[ IoU=0.50:0.95 | all    | {match[1]} detections ]"
+    return f"{name[:2]} of {name[3:]}" if name[2:3] == "-" else name
+
+
+def _semantic_table(metrics: Mapping[str, Any]) -> Table:
     rows = [[title, metrics.get(name)] for name, title in _SEMANTIC_ROWS.items()]
     rows += [[f"IoU of {k.removeprefix('IoU-')}", v] for k, v in metrics.items() if k.startswith("IoU-")]
-    return text_table(rows, ["percent", "semantic"], digits=2, footnotes=_undefined_note(rows))
+    return Table(rows, ["percent", "semantic"], digits=2, footnotes=_undefined_notes(rows, {}))
 
 
-def _panoptic_table(metrics: Mapping[str, Any]) -> str:
+def _panoptic_table(metrics: Mapping[str, Any], reasons: Mapping[str, str]) -> Table:
     rows = [[title, *(metrics.get(f"{q}{part}") for q in _QUALITIES)] for part, title in _PANOPTIC_ROWS.items()]
     names = [key.removeprefix("PQ-") for key in metrics if key.startswith("PQ-")]
     rows += [[f"PQ of {name}", *(metrics.get(f"{q}-{name}") for q in _QUALITIES)] for name in names]
-    return text_table(rows, ["percent", *_QUALITIES], digits=2, footnotes=_undefined_note(rows))
+    titles = {f"PQ{part}": title for part, title in _PANOPTIC_ROWS.items()} | {f"PQ-{n}": f"PQ of {n}" for n in names}
+    named = {titles[name]: reason for name, reason in reasons.items() if name in titles}
+    return Table(rows, ["percent", *_QUALITIES], digits=2, footnotes=_undefined_notes(rows, named))
 
 
-def _undefined_note(rows: list[list[Any]]) -> list[str]:
-    empty = any(value is None or (isinstance(value, float) and math.isnan(value)) for row in rows for value in row[1:])
-    return ["- : undefined, since the ground truth has nothing of that kind"] if empty else []
+def _undefined_notes(rows: list[list[Any]], reasons: Mapping[str, str]) -> list[str]:
+    """One line a reason, with all the rows it holds for; a general one where no reasons are known."""
+    by_reason: dict[str, list[str]] = {}
+    for title, *values in rows:
+        if any(value is None or (isinstance(value, float) and math.isnan(value)) for value in values):
+            by_reason.setdefault(reasons.get(title, _NOTHING), []).append(title)
+    return [f"- : {reason} ({_shortened(titles)})" for reason, titles in by_reason.items()]
+
+
+def _shortened(titles: list[str], most: int = 4) -> str:
+    """A data set of a thousand classes may lack hundreds."""
+    more = f" and {len(titles) - most} more" if len(titles) > most else ""
+    return ", ".join(" ".join(title.split()) for title in titles[:most]) + more
 
 
 def headline(results: Mapping[str, Mapping[str, Any]]) -> dict[str, float]:

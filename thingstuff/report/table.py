@@ -1,14 +1,57 @@
-"""Tables for a terminal: numbers on the right, `-` for what is undefined."""
+"""Tables for a terminal and for Markdown: numbers on the right, `-` for what is undefined."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 UNDEFINED = "-"
+_SIDES = {"l": "left", "r": "right", "c": "center"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under `headers`, then one line a footnote.
+
+    `align` is one letter a column (l, r, c); without it columns of numbers stand right and others left. Floats get
+    `digits` decimals, a bool says yes or no, None and NaN are undefined. Strings are shown as they are.
+    """
+
+    rows: Sequence[Sequence[Any]]
+    headers: Sequence[str]
+    align: str | None = None
+    digits: int = 3
+    footnotes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows):
+            if len(row) != len(self.headers):
+                raise ValueError(f"row {number} has {len(row)} cells, but there are {len(self.headers)} headers")
+        if self.align is not None and (len(self.align) != len(self.headers) or set(self.align) - set(_SIDES)):
+            raise ValueError(
+                f"align is {self.align!r}, expected one of l, r, c for each of {len(self.headers)} columns"
+            )
+
+    def text(self) -> str:
+        return "\n".join([self._formatted("simple"), *self.footnotes])
+
+    def markdown(self) -> str:
+        notes = (f"\\{note}" if note.startswith(UNDEFINED) else note for note in self.footnotes)  # no bullet
+        return "\n\n".join([self._formatted("pipe"), *notes])
+
+    def _formatted(self, style: str) -> str:
+        from tabulate import tabulate
+
+        columns = [[row[place] for row in self.rows] for place in range(len(self.headers))]
+        sides = [_SIDES[letter] for letter in self.align or "".join(_alignment(column) for column in columns)]
+        cells = [[_cell(value, self.digits) for value in row] for row in self.rows]
+        # tabulate's own alignments apply to rows only, so that without any the headers need theirs said
+        options: dict[str, Any] = {"colalign": sides if cells else None, "headersalign": sides}
+        return tabulate(cells, self.headers, tablefmt=style, disable_numparse=True, **options)
 
 
 def text_table(
@@ -18,32 +61,8 @@ def text_table(
     digits: int = 3,
     footnotes: Sequence[str] = (),
 ) -> str:
-    """Aligned columns under `headers`, then one line a footnote.
-
-    `align` is one letter a column (l, r, c); without it columns of numbers stand right and others left. Floats get
-    `digits` decimals, a bool says yes or no, None and NaN are undefined. Strings are shown as they are.
-    """
-    from tabulate import tabulate
-
-    _refuse_ragged(rows, headers, align)
-    letters = align or "".join(_alignment(column) for column in _columns(rows, len(headers)))
-    sides = [{"l": "left", "r": "right", "c": "center"}[letter] for letter in letters]
-    cells = [[_cell(value, digits) for value in row] for row in rows]
-    # tabulate's own alignments apply to rows only, so that without any the headers need theirs said
-    table = tabulate(cells, headers, disable_numparse=True, colalign=sides if cells else None, headersalign=sides)
-    return "\n".join([table, *footnotes])
-
-
-def _refuse_ragged(rows: Sequence[Sequence[Any]], headers: Sequence[str], align: str | None) -> None:
-    for number, row in enumerate(rows):
-        if len(row) != len(headers):
-            raise ValueError(f"row {number} has {len(row)} cells, but there are {len(headers)} headers")
-    if align is not None and (len(align) != len(headers) or set(align) - set("lrc")):
-        raise ValueError(f"align is {align!r}, expected one of l, r, c for each of {len(headers)} columns")
-
-
-def _columns(rows: Sequence[Sequence[Any]], count: int) -> list[list[Any]]:
-    return [[row[i] for row in rows] for i in range(count)]
+    """A `Table` as a terminal shows it."""
+    return Table(rows, headers, align, digits, footnotes).text()
 
 
 def _alignment(column: Sequence[Any]) -> str:
