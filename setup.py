@@ -47,7 +47,10 @@ setup(
         "tabulate>=0.9",
         "tqdm>=4.66",
     ],
-    extras_require={"dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"]},
+    extras_require={
+        "boundary": ["vernier>=0.5.4,<0.6"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"],
+    },
     entry_points={"console_scripts": ["thingstuff = thingstuff.cli.main:main"]},
     classifiers=[
         "Programming Language :: Python :: 3.11",

@@ -13,6 +13,7 @@ import pytest
 from coco_scenes import random_scene, run_pycocotools
 
 from thingstuff.evaluation import SemanticCounts, evaluate_coco
+from thingstuff.evaluation.coco_ap import CocoOptions
 
 CLASSES = ("sky", "road", "tree", "never")
 VOID = 255
@@ -52,7 +53,7 @@ def test_other_limits(detectron2_evaluation, iou_type):
         expected = _evaluate_predictions_on_coco(
             coco, copy.deepcopy(results), iou_type, cocoeval_fn=COCOevalMaxDets, max_dets_per_image=[1, 2, 4]
         ).stats
-    found = evaluate_coco(truth, results, iou_type, max_dets=(1, 2, 4)).numbers.values()
+    found = evaluate_coco(truth, results, iou_type, CocoOptions(max_dets=(1, 2, 4))).numbers.values()
     assert list(found) == pytest.approx(np.where(expected == -1, np.nan, expected), abs=1e-12, nan_ok=True)
 
 

@@ -1,9 +1,12 @@
-"""How often a 95 % interval holds the truth: simulated data sets whose true metric is a formula."""
+"""How often a 95 % interval holds the truth: simulated data sets whose true metric is a formula, or a huge set's."""
 
 import numpy as np
 import pytest
 
+from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
+from thingstuff.evaluation.ap_matches import ApMatches, CategoryMatches
 from thingstuff.evaluation.bootstrap import bootstrap, compare, panoptic_pq, semantic_miou
+from thingstuff.evaluation.coco_backends import COCO_IOU_THRESHS
 
 pytestmark = pytest.mark.slow
 
@@ -14,6 +17,10 @@ RIGHT = np.array([0.9, 0.8, 0.7, 0.6])  # the expected share of a class's pixels
 SPREAD = 0.5  # of the log of an object's size
 FALSE_RATE = 0.3  # falsely predicted segments a class and image
 SPARSE = 2 * (RIGHT - 0.5)  # the expected share of found pixels of a model that is worse in every class
+CLEARLY = 1.5  # how much higher the mean score of a detection that lies on an object is, in standard deviations
+UNSURE = 1.0  # the same of a worse model
+MANY_IMAGES = 50_000
+AP_IMAGES = 400  # AP itself is too high of few objects, which no interval can know
 CLASSES = len(RIGHT)
 ALL = np.arange(CLASSES)
 
@@ -51,6 +58,35 @@ def true_pq():
     return np.mean(0.75 * tp / (tp + FALSE_RATE / 2 + fn / 2))
 
 
+def objects(rng, images=IMAGES):
+    return rng.poisson(2 * PRESENCE, (images, CLASSES))
+
+
+def matches(rng, truths, clearly=CLEARLY):
+    """Objects are found with probability RIGHT at a random IoU in 0.5...1; as many false detections on average."""
+    categories = {str(k): category(rng, truths[:, k], RIGHT[k], clearly) for k in range(CLASSES)}
+    return ApMatches(len(truths), categories)
+
+
+def category(rng, truths, right, clearly):
+    images = np.arange(len(truths))
+    on_object = np.repeat(images, rng.binomial(truths, right))
+    elsewhere = np.repeat(images, rng.poisson(truths.mean(), len(truths)))
+    iou = np.concatenate([rng.beta(4, 1.5, len(on_object)) / 2 + 0.5, np.zeros(len(elsewhere))])
+    score = rng.normal(0, 1, len(iou)) + clearly * (iou > 0)
+    order = np.argsort(-score)
+    tp = iou[order] >= COCO_IOU_THRESHS[:, None]
+    return CategoryMatches(np.concatenate([on_object, elsewhere])[order], tp, np.zeros_like(tp), truths)
+
+
+def ap(model):
+    return coco_ap_metric(model)(np.ones(model.images, np.int64))
+
+
+def large_ap(rng, clearly):
+    return ap(matches(rng, objects(rng, MANY_IMAGES), clearly))
+
+
 def coverage(intervals, truth):
     return np.mean([interval.low <= truth <= interval.high for interval in intervals])
 
@@ -66,6 +102,27 @@ def test_pq():
     rng = np.random.default_rng(1)
     intervals = [bootstrap(panoptic_pq(segments(rng)), IMAGES, seed=seed) for seed in range(DATA_SETS)]
     assert 0.90 <= coverage(intervals, true_pq()) <= 0.99
+
+
+def test_ap():
+    rng = np.random.default_rng(4)
+    truth = large_ap(rng, CLEARLY)
+    data = (matches(rng, objects(rng, AP_IMAGES)) for _ in range(DATA_SETS))
+    intervals = [bootstrap(coco_ap_metric(m), AP_IMAGES, seed=seed) for seed, m in enumerate(data)]
+    assert 0.90 <= coverage(intervals, truth) <= 0.99
+
+
+def test_difference_of_two_ap_on_the_same_images():
+    """Of a model and one that finds as much, but tells it less clearly from what is nothing."""
+    rng = np.random.default_rng(5)
+    truth = large_ap(rng, CLEARLY) - large_ap(rng, UNSURE)
+    differences = []
+    for seed in range(DATA_SETS):
+        truths = objects(rng)
+        good, unsure = (coco_ap_metric(matches(rng, truths, c)) for c in (CLEARLY, UNSURE))
+        differences.append(compare(good, unsure, IMAGES, seed=seed))
+    assert 0.90 <= coverage(differences, truth) <= 0.99
+    assert {d.verdict for d in differences} <= {"better", "undecided"}
 
 
 def test_difference_of_two_models_on_the_same_images():

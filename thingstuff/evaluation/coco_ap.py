@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from thingstuff.errors import ConfigError
-from thingstuff.evaluation.coco_backends import BACKENDS, FloatArray
+from thingstuff.evaluation.ap_curves import SAME_IOU, PrecisionRecall
+from thingstuff.evaluation.coco_backends import BACKENDS, COCO_IOU_THRESHS, Accumulated, FloatArray
 from thingstuff.evaluation.coco_input import CocoInput, Source, read_coco_input
+from thingstuff.evaluation.skips import Skips
 
 IouType = Literal["bbox", "segm", "keypoints"]
 Backend = Literal["hotcoco", "pycocotools"]
@@ -22,7 +24,30 @@ _AREAS = {  # in the order in which both programs count them
     "segm": ("all", "small", "medium", "large"),
     "keypoints": ("all", "medium", "large"),
 }
-_IOU_THRESHS = np.linspace(0.5, 0.95, 10)
+
+
+@dataclass(frozen=True)
+class CocoOptions:
+    """How to evaluate; left alone, as COCO does.
+
+    `image_ids` restricts the evaluation to these images. As in Detectron2, and unlike in pycocotools, AP counts the
+    last of `max_dets`, whichever that is. `iou_threshs`, above 0 and at most 1, are counted beside COCO's 0.50:0.95 and
+    change none of COCO's numbers. With `skips`, records that cannot count are noted there and left out.
+    """
+
+    backend: Backend = "hotcoco"
+    image_ids: Collection[Any] | None = None
+    max_dets: Sequence[int] | None = None
+    iou_threshs: Sequence[float] = ()
+    skips: Skips | None = None
+
+    def __post_init__(self) -> None:
+        wrong = [iou for iou in self.iou_threshs if not 0 < iou <= 1]
+        if wrong:
+            raise ConfigError(f"iou_threshs: {wrong[0]!r} is no IoU threshold: it must be above 0 and at most 1")
+
+
+_AS_COCO = CocoOptions()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +65,7 @@ class _Number:
 
     def select(self, values: FloatArray, areas: Sequence[str]) -> FloatArray:
         """The T x ... x A x M precision or recall that this number is the mean of."""
-        threshs = slice(None) if self.iou_thresh is None else self.iou_thresh == _IOU_THRESHS
+        threshs = slice(None) if self.iou_thresh is None else self.iou_thresh == COCO_IOU_THRESHS
         return values[threshs][..., areas.index(self.area), self.max_dets_index]
 
 
@@ -49,8 +74,8 @@ class CocoAP:
     """COCO's numbers as fractions under COCO's names; an undefined one is NaN and `undefined` says why.
 
     12 numbers for boxes and masks (AP, AP50, AP75, APs, APm, APl, AR1, AR10, AR100, ARs, ARm, ARl), 10 for keypoints
-    (AP, AP50, AP75, APm, APl and the same of AR). `per_category` holds each category's AP by name.
-    Where pycocotools says -1 this says NaN, which no mean takes for a number.
+    (AP, AP50, AP75, APm, APl and the same of AR). `per_category` holds each category's AP by name, `at_iou` AP at each
+    of `CocoOptions.iou_threshs`. Where pycocotools says -1 this says NaN, which no mean takes for a number.
     """
 
     iou_type: str
@@ -58,6 +83,8 @@ class CocoAP:
     numbers: Mapping[str, float]
     per_category: Mapping[str, float]
     undefined: Mapping[str, str]
+    at_iou: Mapping[float, float]
+    curves: PrecisionRecall = field(compare=False, repr=False)
 
     def percent(self) -> dict[str, float]:
         """Percent under the keys of Detectron2's `COCOEvaluator`: AP..., and AP-<class> if there are several classes.
@@ -85,22 +112,37 @@ def evaluate_coco(
     ground_truth: Source | Mapping[str, Any],
     results: Source | Sequence[Mapping[str, Any]],
     iou_type: IouType,
-    backend: Backend = "hotcoco",
-    image_ids: Collection[Any] | None = None,
-    max_dets: Sequence[int] | None = None,
+    options: CocoOptions = _AS_COCO,
 ) -> CocoAP:
     """COCO AP of `results` (a file or a list in COCO's result format) on `ground_truth` (a file or a dictionary).
 
     Both backends give pycocotools' numbers; where those depend on how things are numbered, `coco_input` says what is
-    done instead. `image_ids` restricts the evaluation to these images. As in Detectron2, and unlike in pycocotools,
-    AP counts the last of `max_dets`, whichever that is.
+    done instead.
     """
-    limits = _checked(iou_type, backend, max_dets)
-    data = read_coco_input(ground_truth, results, iou_type, image_ids)
-    precision, recall = BACKENDS[backend](data, list(limits))
-    numbers = {n.name: _value(n, precision, recall, iou_type) for n in _numbers(iou_type, limits)}
+    _checked(iou_type, options.backend, options.max_dets)
+    data = read_coco_input(ground_truth, results, iou_type, options.image_ids, skips=options.skips)
+    return average_precision(data, options)
+
+
+def average_precision(data: CocoInput, options: CocoOptions = _AS_COCO) -> CocoAP:
+    """As `evaluate_coco`, of what is read already; `image_ids` and `skips` were matters of the reading."""
+    limits = _checked(data.iou_type, options.backend, options.max_dets)
+    counted = BACKENDS[options.backend](data, list(limits), _all_threshs(options.iou_threshs))
+    return summarize(data, counted, limits, options.iou_threshs)
+
+
+def summarize(
+    data: CocoInput, counted: Accumulated, max_dets: tuple[int, ...], iou_threshs: Sequence[float] = ()
+) -> CocoAP:
+    """COCO's numbers of precisions and recalls, whoever counted them, at COCO's thresholds and `iou_threshs`."""
+    coco = np.isin(counted.iou_threshs, COCO_IOU_THRESHS)
+    precision, recall = counted.precision[coco], counted.recall[coco]
+    numbers = {n.name: _value(n, precision, recall, data.iou_type) for n in _numbers(data.iou_type, max_dets)}
     per_category = {c["name"]: _mean(precision[:, :, k, 0, -1]) for k, c in enumerate(data.categories)}
-    return CocoAP(iou_type, limits, numbers, per_category, _undefined(numbers, per_category, data, limits))
+    curves = PrecisionRecall.of(counted, tuple(per_category))
+    at_iou = {iou: _mean(counted.precision[curves.row(iou), :, :, 0, -1]) for iou in iou_threshs}
+    undefined = _undefined(numbers, per_category, data, max_dets)
+    return CocoAP(data.iou_type, max_dets, numbers, per_category, undefined, at_iou, curves)
 
 
 def _checked(iou_type: str, backend: str, max_dets: Sequence[int] | None) -> tuple[int, ...]:
@@ -113,6 +155,12 @@ def _checked(iou_type: str, backend: str, max_dets: Sequence[int] | None) -> tup
     if len(limits) != len(usual) or min(limits) < 1 or list(limits) != sorted(set(limits)):
         raise ConfigError(f"max_dets must be {len(usual)} rising counts, as {usual} is, got {limits}")
     return limits
+
+
+def _all_threshs(extra: Sequence[float]) -> FloatArray:
+    """COCO's thresholds and those of `extra` that are not among them, ascending."""
+    new = [iou for iou in extra if np.abs(COCO_IOU_THRESHS - iou).min() >= SAME_IOU]
+    return np.unique([*COCO_IOU_THRESHS, *new])
 
 
 def _numbers(iou_type: str, max_dets: tuple[int, ...]) -> list[_Number]:
