@@ -49,7 +49,7 @@ check: $(READY)
 	$(BIN)/python -m pytest -q tests/test_arrows.py
 
 bench: $(READY)
-	$(BIN)/python tools/benchmark.py mask-ap
+	$(BIN)/python tools/benchmark.py evaluate
 	$(BIN)/python tools/benchmark.py merge
 	$(BIN)/python tools/benchmark.py paste
 

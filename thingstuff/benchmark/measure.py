@@ -37,8 +37,20 @@ class Row:
 
 
 @dataclass(frozen=True)
+class MemoryRow:
+    """Peak memory of one case above what both programs were given; `ratio` = reference / ours."""
+
+    case: str
+    reference: str
+    ours_mib: float
+    reference_mib: float
+    ratio: float
+    equal: bool
+
+
+@dataclass(frozen=True)
 class Measurement:
-    """A subcommand: its own arguments, and the cases that they ask for.
+    """A subcommand: its own arguments, the cases that they ask for, and where it is measured the memory of some.
 
     Cases are made one by one, so that a case's data can go before the next one's is made.
     """
@@ -47,6 +59,7 @@ class Measurement:
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
     cases: Callable[[argparse.Namespace], Iterator[Case]]
+    memory: Callable[[argparse.Namespace], Iterator[MemoryRow]] | None = None
 
 
 def measure(case: Case, repeats: int) -> Row:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from thingstuff.benchmark.machine import describe_machine
-from thingstuff.benchmark.measure import Row, measure
+from thingstuff.benchmark.measure import Measurement, MemoryRow, Row, measure
 from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
 from thingstuff.files import write_json
 from thingstuff.report.table import text_table
 
-HEADERS = ("case", "reference", "ours ms", "reference ms", "ratio", "equal")
+HEADERS = ("case", "reference", "ours {unit}", "reference {unit}", "ratio", "equal")
 EXIT_UNEQUAL = 1
+_TIME_NOTE = "median of {args.repeats} alternating turns; ratio = reference / ours: above 1, ours is faster"
+_MEMORY_NOTE = (
+    "peak above the loaded records, each in a process of its own; ratio = reference / ours: above 1, ours is smaller"
+)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,29 +34,48 @@ def build_parser() -> argparse.ArgumentParser:
     for name, measurement in MEASUREMENTS.items():
         one = names.add_parser(name, help=measurement.summary, description=measurement.summary)
         measurement.add_arguments(one)
-        one.add_argument("--repeats", type=int, default=5, help="measured turns of each case (default 5)")
-        one.add_argument("--json", type=Path, metavar="FILE", help="also write the machine and the rows to this file")
+        _add_common_arguments(one, measurement)
     return parser
+
+
+def _add_common_arguments(parser: argparse.ArgumentParser, measurement: Measurement) -> None:
+    parser.add_argument("--repeats", type=int, default=5, help="measured turns of each case (default 5)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the machine and the rows to this file")
+    if measurement.memory:
+        parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
 
 
 def _benchmark(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be 1 or more, got {args.repeats}")
-    rows = [measure(case, args.repeats) for case in MEASUREMENTS[args.measurement].cases(args)]
+    measurement = MEASUREMENTS[args.measurement]
+    rows: list[Row] | list[MemoryRow]
+    if measurement.memory and args.memory:
+        rows = list(measurement.memory(args))
+    else:
+        rows = [measure(case, args.repeats) for case in measurement.cases(args)]
     machine = describe_machine()
     if args.json:
         write_json(args.json, {"machine": machine, "rows": [asdict(row) for row in rows]})
-    print(_table(rows, machine, args.repeats))
+    print(_table(rows, args, machine))
     return 0 if all(row.equal for row in rows) else EXIT_UNEQUAL
 
 
-def _table(rows: list[Row], machine: dict[str, str | int | None], repeats: int) -> str:
-    notes = (
-        f"median of {repeats} alternating turns; ratio = reference / ours: above 1, ours is faster",
-        f"on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}",
+def _table(rows: Sequence[Row | MemoryRow], args: argparse.Namespace, machine: dict[str, str | int | None]) -> str:
+    of_memory = getattr(args, "memory", False)
+    headers = [header.format(unit="MiB" if of_memory else "ms") for header in HEADERS]
+    return text_table(
+        [list(asdict(row).values()) for row in rows],
+        headers,
+        align="llrrrl",
+        digits=2,
+        footnotes=(_MEMORY_NOTE if of_memory else _TIME_NOTE.format(args=args), *_machine_notes(args, machine)),
     )
-    cells = [(r.case, r.reference, r.ours_ms, r.reference_ms, r.ratio, r.equal) for r in rows]
-    return text_table(cells, HEADERS, align="llrrrl", digits=2, footnotes=notes)
+
+
+def _machine_notes(args: argparse.Namespace, machine: dict[str, str | int | None]) -> list[str]:
+    threads = [f"threads that a library may use: {args.threads}"] if "threads" in args else []
+    return [*threads, f"on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"]
 
 
 if __name__ == "__main__":
