@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ from helpers import SHARED
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, PanopticCounts, evaluate_panoptic
+from thingstuff.evaluation.coco_panoptic import comparable_images
+from thingstuff.evaluation.skips import Skips
 from thingstuff.structures import Categories, Category, PanopticMap, write_png
 
 GOLDEN = SHARED / "golden/pq"
@@ -62,8 +65,8 @@ def files(tmp_path):
     return tmp_path, truth, predicted
 
 
-def evaluate(folder):
-    return evaluate_panoptic(folder / "truth.json", folder / "found.json")
+def evaluate(folder, skips=None):
+    return evaluate_panoptic(folder / "truth.json", folder / "found.json", skips=skips)
 
 
 def test_files_count_as_their_maps(files):
@@ -141,6 +144,14 @@ def no_annotations(content):
     content["annotations"] = {}
 
 
+def list_annotation(content):
+    content["annotations"][1] = [1]
+
+
+def text_id(content):
+    annotation(content, 0)["segments_info"][0]["id"] = "9"
+
+
 def other_file(content):
     annotation(content, 0)["file_name"] = "b.png"
 
@@ -149,7 +160,7 @@ def other_file(content):
     ("mistake", "message"),
     [
         (drop_image, r"found\.json: no prediction for image 'b' \(1 are missing\)"),
-        (repeat_image, r"found\.json: two annotations are of image 1: keep one"),
+        (repeat_image, r"found\.json: annotations\[2\]: two annotations are of image 1: keep one"),
         (foreign_image, r"found\.json: image 99 is not in .*truth\.json: was this made for other data\?"),
         (drop_segment, r"image 1: .*found/1\.png: the map has pixels of segment 300, which no segment describes"),
         (extra_segment, r"image 1: .*found/1\.png: segment 5: expected one pixel or more in the map, got none"),
@@ -157,6 +168,8 @@ def other_file(content):
         (no_category, r"found\.json: annotations\[1\]: segments_info\[0\]: expected .* integer category_id"),
         (text_segment, r"found\.json: annotations\[0\]: segments_info\[0\]: expected a segment"),
         (no_file_name, r"found\.json: annotations\[1\]: .* got no usable file_name"),
+        (list_annotation, r"found\.json: annotations\[1\]: expected a dictionary, got a list"),
+        (text_id, r"found\.json: annotations\[0\]: segments_info\[0\]: expected a segment with an integer id, got '9'"),
         (no_annotations, r"found\.json: expected a list of 'annotations'"),
         (other_file, r"image 1: .*found/b\.png: the map has pixels of segment 70001"),
     ],
@@ -198,6 +211,11 @@ def test_unreadable_files_are_named(files):
     (folder / "found.json").write_text("{")
     with pytest.raises(DataError, match=r"found\.json: not JSON"):
         evaluate(folder)
+    for content, message in (("", r"the file is empty \(0 bytes\)"), ("[]", "expected a dictionary .* got a list")):
+        (folder / "found.json").write_text(content)
+        for skips in (None, Skips()):
+            with pytest.raises(DataError, match=rf"found\.json: {message}"):
+                evaluate(folder, skips)
     (folder / "found.json").unlink()
     with pytest.raises(DataError, match=r"found\.json: cannot be read: No such file"):
         evaluate(folder)
@@ -214,3 +232,135 @@ def test_one_image_is_read_by_its_id(files):
     assert truth.categories == CATEGORIES and truth.png_path(1) == folder / "truth/1.png"
     with pytest.raises(DataError, match=r"truth\.json: no annotation for image 2"):
         truth.read(2)
+
+
+# ---- lenient: what is left out is counted, and the rest counts as if it had been right ---------------------------
+
+
+def expected_scores(found, true):
+    """Of maps by image: what is counted when only these are."""
+    counts = PanopticCounts.empty(CATEGORIES)
+    for image_id, predicted in found.items():
+        counts = counts.add(predicted, true[image_id])
+    return counts.scores()
+
+
+def void(panoptic, *segment_ids):
+    """The same map without these segments."""
+    ids = np.where(np.isin(panoptic.ids, segment_ids), np.uint32(0), panoptic.ids)
+    kept = {s.id: s.category_id for s in panoptic.segments if s.id not in segment_ids}
+    return PanopticMap.from_labels(ids, kept, CATEGORIES)
+
+
+def only_first(maps):
+    return {1: maps[1]}
+
+
+def without_cat(maps):
+    return {**maps, 1: void(maps[1], 300)}
+
+
+def without_second(maps):
+    return {**maps, "b": void(maps["b"], 70001)}
+
+
+def same(maps):
+    return maps
+
+
+@pytest.mark.parametrize(
+    ("mistake", "kinds", "cleaned", "first"),
+    [
+        (drop_image, {"images without a prediction": 1}, only_first, "no prediction for image 'b'"),
+        (foreign_image, {"predictions of unknown images": 1}, same, "image 99 is not in"),
+        (drop_segment, {"segments of a PNG that its JSON lacks": 1}, without_cat, "image 1: .*pixels of segment 300"),
+        (extra_segment, {"segments without pixels": 1}, same, "image 1: .*segment 5 has no pixel in the map"),
+        (foreign_category, {"segments of unknown categories": 1}, without_second, "image 'b': .*no category 12"),
+        (
+            no_category,
+            {"malformed segments": 1, "segments of a PNG that its JSON lacks": 1},
+            without_second,
+            "integer category_id",
+        ),
+        (
+            no_file_name,
+            {"malformed annotations": 1, "images without a prediction": 1},
+            only_first,
+            "no usable file_name",
+        ),
+        (
+            list_annotation,
+            {"malformed annotations": 1, "images without a prediction": 1},
+            only_first,
+            "expected a dictionary, got a list",
+        ),
+    ],
+)
+def test_lenient_predictions(files, mistake, kinds, cleaned, first):
+    folder, _, predicted = files
+    changed = copy.deepcopy(predicted)
+    mistake(changed)
+    (folder / "found.json").write_text(json.dumps(changed))
+    skips = Skips()
+    assert evaluate(folder, skips) == expected_scores(cleaned(image_maps(1)), image_maps(0))
+    assert skips.counts == kinds
+    assert re.search(first, skips.lines()[0])
+
+
+def test_lenient_truth(files):
+    """Segments that one of the truth's files lacks are no truth; both files say where."""
+    folder, truth, _ = files
+    drop_segment(truth)
+    extra_segment(truth)
+    (folder / "truth.json").write_text(json.dumps(truth))
+    skips = Skips()
+    true = {**image_maps(0), 1: void(image_maps(0)[1], 300)}
+    assert evaluate(folder, skips) == expected_scores(image_maps(1), true)
+    assert skips.counts == {"segments without pixels": 1, "segments of a PNG that its JSON lacks": 1}
+    assert "truth/1.png" in skips.firsts["segments without pixels"]
+
+
+def test_scores_and_crowds_outlive_the_mending(files):
+    folder, _, predicted = files
+    annotation(predicted, 0)["segments_info"][0] |= {"score": 0.25, "iscrowd": 1}
+    extra_segment(predicted)
+    (folder / "found.json").write_text(json.dumps(predicted))
+    lenient = CocoPanoptic.open(folder / "found.json", categories=CATEGORIES, skips=Skips()).read(1)
+    assert [(s.score, s.iscrowd) for s in lenient.segments] == [(0.25, True), (None, False)]
+
+
+def test_a_missing_png_is_no_prediction(files):
+    folder, _, _ = files
+    (folder / "found/b.png").unlink()
+    skips = Skips()
+    assert evaluate(folder, skips) == expected_scores(only_first(image_maps(1)), image_maps(0))
+    assert skips.counts == {"images without a prediction": 1}
+    with pytest.raises(DataError, match=r"image 'b': .*found/b\.png: cannot be read"):
+        evaluate(folder)
+
+
+@pytest.mark.parametrize("skips", [None, Skips()])
+def test_what_stays_an_error(files, skips):
+    folder, _, predicted = files
+    repeated = copy.deepcopy(predicted)
+    repeat_image(repeated)
+    (folder / "found.json").write_text(json.dumps(repeated))
+    with pytest.raises(DataError, match="two annotations are of image 1"):
+        evaluate(folder, skips)
+    twice = copy.deepcopy(predicted)
+    annotation(twice, 0)["segments_info"] *= 2
+    (folder / "found.json").write_text(json.dumps(twice))
+    with pytest.raises(DataError, match=r"image 1: .*found/1\.png: two segments share the id 9"):
+        evaluate(folder, skips)
+    (folder / "found.json").write_text(json.dumps(predicted))
+    png = folder / "found/1.png"
+    png.write_bytes(png.read_bytes()[:40])
+    with pytest.raises(DataError, match=r"image 1: .*found/1\.png: the PNG is damaged or cut off"):
+        evaluate(folder, skips)
+
+
+def test_comparable_images(files):
+    folder, _, _ = files
+    true, found = (CocoPanoptic.open(folder / f"{name}.json", None, CATEGORIES) for name in ("truth", "found"))
+    assert comparable_images(found, true) == (1, "b")
+    assert comparable_images(found, true, skips := Skips()) == (1, "b") and skips.counts == {}

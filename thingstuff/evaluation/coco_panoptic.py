@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json
 from thingstuff.evaluation.panoptic_quality import PanopticCounts, PanopticQuality
-from thingstuff.structures import Categories, PanopticMap
+from thingstuff.evaluation.skips import Skips
+from thingstuff.structures import Categories, PanopticMap, rgb_to_ids
+from thingstuff.structures.arrays import refuse_duplicates
+from thingstuff.structures.panoptic_map import VOID_ID
+from thingstuff.structures.png import read_png
 
 Source = str | os.PathLike[str]
 
@@ -21,19 +27,41 @@ def evaluate_panoptic(
     predicted_json: Source,
     truth_folder: Source | None = None,
     predicted_folder: Source | None = None,
+    skips: Skips | None = None,
 ) -> PanopticQuality:
     """Panoptic quality of predictions in COCO's panoptic format; a folder is by default the JSON's path without suffix.
 
     Gives panopticapi's numbers, and is stricter: the categories are the truth's, and a prediction for an unknown image
-    or a truth that contradicts its PNG is refused.
+    or a truth that contradicts its PNG is refused. With `skips` both are noted there and left out, as
+    `comparable_images` and `CocoPanoptic.read` say; files that cannot be read, and two predictions of one image, stay
+    errors.
     """
-    truth = CocoPanoptic.open(truth_json, truth_folder)
-    predicted = CocoPanoptic.open(predicted_json, predicted_folder, truth.categories)
-    _refuse_other_images(predicted, truth)
+    truth = CocoPanoptic.open(truth_json, truth_folder, skips=skips)
+    predicted = CocoPanoptic.open(predicted_json, predicted_folder, truth.categories, skips)
     counts = PanopticCounts.empty(truth.categories)
-    for image_id in truth.records:
+    for image_id in comparable_images(predicted, truth, skips):
         counts = _add(counts, image_id, predicted, truth)
     return counts.scores()
+
+
+def comparable_images(
+    predicted: CocoPanoptic, truth: CocoPanoptic, skips: Skips | None = None
+) -> tuple[int | str, ...]:
+    """The images of the truth, in its order; an error unless the predictions are of exactly these.
+
+    With `skips` predictions of unknown images are left out, and so are images without a prediction, or whose
+    predicted PNG is not there.
+    """
+    missing = [i for i in truth.records if i not in predicted.records]
+    for image_id in missing:
+        message = f"{predicted.json_path}: no prediction for image {image_id!r} ({len(missing)} are missing)"
+        _refuse("images without a prediction", message, skips)
+    for image_id in predicted.records:
+        if image_id not in truth.records:
+            message = f"{predicted.json_path}: image {image_id!r} is not in {truth.json_path}"
+            _refuse("predictions of unknown images", f"{message}: was this made for other data?", skips)
+    images = tuple(i for i in truth.records if i in predicted.records)
+    return images if skips is None else _with_png(images, predicted, skips)
 
 
 @dataclass(frozen=True)
@@ -44,71 +72,169 @@ class CocoPanoptic:
     folder: Path
     categories: Categories
     records: Mapping[int | str, Mapping[str, Any]]
+    skips: Skips | None = field(default=None, compare=False)
 
     @classmethod
     def open(
-        cls, json_path: Source, folder: Source | None = None, categories: Categories | None = None
+        cls,
+        json_path: Source,
+        folder: Source | None = None,
+        categories: Categories | None = None,
+        skips: Skips | None = None,
     ) -> CocoPanoptic:
-        """Read the JSON. `categories` stand in for its own, which predictions may lack."""
+        """Read the JSON. `categories` stand in for its own, which predictions may lack.
+
+        With `skips` a malformed annotation is noted there and left out, now, and what `read` finds later.
+        """
         path = Path(json_path)
         content = read_json(path)
         try:
-            known = categories or Categories.from_coco(_listed(content, "categories"))
-            records = _by_image(_listed(content, "annotations"))
+            known = categories or Categories.from_coco(_mappings(_listed(content, "categories"), "categories"))
+            records = _by_image(_listed(content, "annotations"), None if skips is None else _Noting(skips, f"{path}: "))
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
-        return cls(path, path.with_suffix("") if folder is None else Path(folder), known, records)
+        return cls(path, path.with_suffix("") if folder is None else Path(folder), known, records, skips)
 
     def png_path(self, image_id: int | str) -> Path:
         return self.folder / str(self.records[image_id]["file_name"])
 
     def read(self, image_id: int | str) -> PanopticMap:
-        """One image's map; the error for a damaged or contradicting one names the image and the file."""
+        """One image's map; the error for a damaged or contradicting one names the image and the file.
+
+        With `skips` a segment without pixels is left out, and pixels without a segment, or with one of an unknown
+        category, become void; an unreadable PNG and a repeated segment id stay errors.
+        """
         if image_id not in self.records:
             raise DataError(f"{self.json_path}: no annotation for image {image_id!r}")
         try:
-            segments_info = self.records[image_id]["segments_info"]
-            return PanopticMap.read_coco(self.png_path(image_id), segments_info, self.categories)
+            return self._read(self.png_path(image_id), self.records[image_id]["segments_info"], image_id)
         except DataError as error:
             raise DataError(f"image {image_id!r}: {error}") from error
 
+    def _read(self, png_path: Path, segments_info: list[Mapping[str, Any]], image_id: int | str) -> PanopticMap:
+        try:
+            return PanopticMap.read_coco(png_path, segments_info, self.categories)
+        except DataError:
+            if self.skips is None:
+                raise
+        return self._mended(png_path, segments_info, _Noting(self.skips, f"image {image_id!r}: {png_path}: "))
 
-def _listed(content: Any, key: str) -> list[Mapping[str, Any]]:
-    records = content.get(key) if isinstance(content, Mapping) else None
-    if not isinstance(records, list) or not all(isinstance(r, Mapping) for r in records):
+    def _mended(self, png_path: Path, segments_info: list[Mapping[str, Any]], noting: _Noting) -> PanopticMap:
+        ids = rgb_to_ids(read_png(png_path, "RGB"))
+        refuse_duplicates((info["id"] for info in segments_info), f"{png_path}: two segments share the id {{}}")
+        used = set(np.unique(ids).tolist()) - {VOID_ID}
+        kept = [info for info in segments_info if _is_usable(info, used, self.categories, noting)]
+        for segment_id in sorted(used - {info["id"] for info in segments_info}):
+            noting.add("segments of a PNG that its JSON lacks", f"the map has pixels of segment {segment_id}")
+        kept_ids = np.array([info["id"] for info in kept], np.uint32)
+        return PanopticMap.from_labels(
+            np.where(np.isin(ids, kept_ids), ids, np.uint32(VOID_ID)),
+            {info["id"]: info["category_id"] for info in kept},
+            self.categories,
+            scores={info["id"]: info["score"] for info in kept if "score" in info},
+            crowd_ids={info["id"] for info in kept if info.get("iscrowd")},
+        )
+
+
+@dataclass(frozen=True)
+class _Noting:
+    """Skips of one file or image, which `place` names."""
+
+    skips: Skips
+    place: str
+
+    def add(self, kind: str, message: str) -> None:
+        self.skips.add(kind, self.place + message)
+
+
+def _with_png(image_ids: Iterable[int | str], predicted: CocoPanoptic, skips: Skips) -> tuple[int | str, ...]:
+    found = []
+    for image_id in image_ids:
+        if predicted.png_path(image_id).exists():
+            found.append(image_id)
+        else:
+            skips.add("images without a prediction", f"image {image_id!r}: no file {predicted.png_path(image_id)}")
+    return tuple(found)
+
+
+def _is_usable(info: Mapping[str, Any], used: Collection[int], categories: Categories, noting: _Noting) -> bool:
+    if all(info["category_id"] != category.id for category in categories.all):
+        noting.add("segments of unknown categories", f"segment {info['id']}: no category {info['category_id']}")
+    elif info["id"] not in used:
+        noting.add("segments without pixels", f"segment {info['id']} has no pixel in the map")
+    else:
+        return True
+    return False
+
+
+def _refuse(kind: str, message: str, skips: Skips | None) -> None:
+    if skips is None:
+        raise DataError(message)
+    skips.add(kind, message)
+
+
+def _listed(content: Any, key: str) -> list[Any]:
+    if not isinstance(content, Mapping):
+        raise DataError(f"expected a dictionary with {key!r}, as in COCO's panoptic format, got {_kind(content)}")
+    records = content.get(key)
+    if not isinstance(records, list):
         raise DataError(f"expected a list of {key!r}, as in COCO's panoptic format")
     return records
 
 
-def _by_image(annotations: list[Mapping[str, Any]]) -> dict[int | str, Mapping[str, Any]]:
+def _kind(value: Any) -> str:
+    return "a list" if isinstance(value, list) else type(value).__name__
+
+
+def _mappings(records: list[Any], key: str) -> list[Mapping[str, Any]]:
+    for number, record in enumerate(records):
+        _expect_mapping(f"{key}[{number}]", record)
+    return records
+
+
+def _expect_mapping(name: str, record: Any) -> None:
+    if not isinstance(record, Mapping):
+        raise DataError(f"{name}: expected a dictionary, got {_kind(record)}")
+
+
+def _by_image(annotations: list[Any], noting: _Noting | None) -> dict[int | str, Mapping[str, Any]]:
     records: dict[int | str, Mapping[str, Any]] = {}
-    for number, record in enumerate(annotations):
-        _check_record(f"annotations[{number}]", record)
+    for number, stated in enumerate(annotations):
+        try:
+            record = _checked_record(f"annotations[{number}]", stated, noting)
+        except DataError as error:
+            if noting is None:
+                raise
+            noting.add("malformed annotations", str(error))
+            continue
         if record["image_id"] in records:
-            raise DataError(f"two annotations are of image {record['image_id']!r}: keep one")
+            raise DataError(f"annotations[{number}]: two annotations are of image {record['image_id']!r}: keep one")
         records[record["image_id"]] = record
     return records
 
 
-def _check_record(name: str, record: Mapping[str, Any]) -> None:
+def _checked_record(name: str, record: Any, noting: _Noting | None) -> Mapping[str, Any]:
+    _expect_mapping(name, record)
     expected = {"image_id": (int, str), "file_name": (str,), "segments_info": (list,)}
     wrong = [key for key, types in expected.items() if not isinstance(record.get(key), types)]
     if wrong:
         raise DataError(f"{name}: expected image_id, file_name and a list segments_info, got no usable {wrong[0]}")
-    for number, info in enumerate(record["segments_info"]):
-        if not isinstance(info, Mapping) or not isinstance(info.get("category_id"), int):
-            raise DataError(f"{name}: segments_info[{number}]: expected a segment with an integer category_id")
+    faults = {number: fault for number, info in enumerate(record["segments_info"]) if (fault := _fault(info))}
+    for number, fault in faults.items():
+        message = f"{name}: segments_info[{number}]: {fault}"
+        if noting is None:
+            raise DataError(message)
+        noting.add("malformed segments", message)
+    kept = [info for number, info in enumerate(record["segments_info"]) if number not in faults]
+    return {**record, "segments_info": kept} if faults else record
 
 
-def _refuse_other_images(predicted: CocoPanoptic, truth: CocoPanoptic) -> None:
-    missing = [i for i in truth.records if i not in predicted.records]
-    unknown = [i for i in predicted.records if i not in truth.records]
-    if missing:
-        raise DataError(f"{predicted.json_path}: no prediction for image {missing[0]!r} ({len(missing)} are missing)")
-    if unknown:
-        raise DataError(
-            f"{predicted.json_path}: image {unknown[0]!r} is not in {truth.json_path}: was this made for other data?"
-        )
+def _fault(info: Any) -> str | None:
+    if not isinstance(info, Mapping) or not isinstance(info.get("category_id"), int):
+        return "expected a segment with an integer category_id"
+    if not isinstance(info.get("id"), int):
+        return f"expected a segment with an integer id, got {info.get('id')!r}"
+    return None
 
 
 def _add(counts: PanopticCounts, image_id: int | str, predicted: CocoPanoptic, truth: CocoPanoptic) -> PanopticCounts:

@@ -11,10 +11,16 @@ from thingstuff.errors import DataError
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:
-    """The content of a JSON file; DataError where it cannot be read or is no JSON."""
+    """The content of a JSON file; DataError where it cannot be read, is empty or is no JSON."""
     try:
-        return json.loads(Path(path).read_bytes())
+        content = Path(path).read_bytes()
     except OSError as error:
         raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    if not content.strip():
+        raise DataError(f"{path}: the file is empty ({len(content)} bytes): write it again")
+    try:
+        return json.loads(content)
     except ValueError as error:
         raise DataError(f"{path}: not JSON, or cut off: {error}") from error
+    except RecursionError:
+        raise DataError(f"{path}: not JSON that anybody would write: its lists are nested too deeply") from None
