@@ -40,7 +40,7 @@ def arguments(**changed):
 def test_ap_is_equal(objects):
     cases = list(evaluate.MEASUREMENT.cases(arguments(objects=objects)))
     assert [case.name.split(",")[0] for case in cases] == [
-        f"{what} AP from {where}" for what in ("mask", "box") for where in ("memory", "files")
+        f"{what} AP {where}" for what in ("mask", "box") for where in ("in training", "from memory", "from files")
     ]
     for case in evaluate.MEASUREMENT.cases(arguments(objects=objects)):
         for _ in range(2):  # the second turn finds the records as the first did

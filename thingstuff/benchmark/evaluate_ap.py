@@ -1,4 +1,4 @@
-"""COCO AP of boxes and masks: `evaluate_coco` against pycocotools, from records in memory and from two files."""
+"""COCO AP of boxes and masks: `evaluate_coco` against pycocotools, in training, of foreign records, and from files."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from thingstuff.benchmark.measure import Case
 from thingstuff.benchmark.pycocotools_ap import (
     REFERENCE,
     own_copies,
+    prepared_truth,
     same_numbers,
     stats_of_files,
     stats_of_records,
+    stats_on,
 )
-from thingstuff.evaluation import evaluate_coco
+from thingstuff.evaluation import CocoTruth, OwnResults, evaluate_coco
 
 IOU_TYPES = ("segm", "bbox")
 NAMES = {"segm": "mask AP", "bbox": "box AP"}
@@ -29,6 +31,7 @@ def ap_cases(images: int, objects: float, seed: int) -> Iterator[Case]:
     truth, detections = random_coco(images, objects, seed)
     size = f"{images} images, {len(detections)} detections"
     for iou_type in IOU_TYPES:
+        yield _in_training(f"{NAMES[iou_type]} in training, {size}", truth, detections, iou_type)
         yield _from_memory(f"{NAMES[iou_type]} from memory, {size}", truth, detections, iou_type)
         with tempfile.TemporaryDirectory() as folder:
             files = write_files(Path(folder), truth, detections, iou_type)
@@ -45,6 +48,23 @@ def write_files(folder: Path, truth: Record, detections: Sequence[Record], iou_t
 def _write(path: Path, data: object) -> Path:
     path.write_text(json.dumps(data))
     return path
+
+
+def _in_training(name: str, truth: Record, detections: list[Record], iou_type: str) -> Case:
+    """As in an evaluator that runs again and again: both have the truth ready, and trust what the model gives."""
+    ours, theirs = CocoTruth.read(truth, iou_type).with_filled_polygons(), prepared_truth(truth)
+
+    def run_theirs() -> list[float]:
+        _, copies = own_copies({"annotations": []}, detections, iou_type)
+        return stats_on(theirs, copies, iou_type)
+
+    return Case(
+        name=name,
+        reference=REFERENCE,
+        ours=lambda: list(evaluate_coco(ours, OwnResults(detections), iou_type).numbers.values()),
+        theirs=run_theirs,
+        equal=same_numbers,
+    )
 
 
 def _from_memory(name: str, truth: Record, detections: list[Record], iou_type: str) -> Case:

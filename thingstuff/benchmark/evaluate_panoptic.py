@@ -18,8 +18,7 @@ from thingstuff.benchmark.pq_round_trip import (
     quality_of_files,
     quality_of_outputs,
 )
-from thingstuff.evaluation import PanopticCounts, PanopticQuality, evaluate_panoptic
-from thingstuff.evaluation.segment_overlaps import SegmentRuns
+from thingstuff.evaluation import PanopticCounts, PanopticQuality, SegmentRuns, evaluate_panoptic
 from thingstuff.files import write_json
 from thingstuff.structures import PanopticMap
 

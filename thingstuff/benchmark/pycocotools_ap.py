@@ -17,12 +17,16 @@ Record = dict[str, Any]
 
 def stats_of_records(truth: Mapping[str, Any], results: Sequence[Record], iou_type: str) -> list[float]:
     """The 12 numbers from records in memory, which pycocotools writes into: give it its own."""
-    from pycocotools.coco import COCO
+    return stats_on(_indexed(truth), results, iou_type)
 
+
+def prepared_truth(truth: Mapping[str, Any]) -> Any:
+    """pycocotools' index of a copy; its first evaluation turns the polygons to RLE once and for all."""
+    return _indexed({**truth, "annotations": [dict(annotation) for annotation in truth["annotations"]]})
+
+
+def stats_on(coco: Any, results: Sequence[Record], iou_type: str) -> list[float]:
     with contextlib.redirect_stdout(io.StringIO()):
-        coco = COCO()
-        coco.dataset = truth
-        coco.createIndex()
         return _stats(coco, results, iou_type)
 
 
@@ -44,6 +48,16 @@ def same_numbers(ours: Sequence[float], theirs: Sequence[float]) -> bool:
     """pycocotools says -1 for what is undefined, ours NaN."""
     pairs = list(zip(ours, theirs, strict=True))
     return all(a != a if b == -1 else abs(a - b) <= TOLERANCE for a, b in pairs)
+
+
+def _indexed(truth: Mapping[str, Any]) -> Any:
+    from pycocotools.coco import COCO
+
+    with contextlib.redirect_stdout(io.StringIO()):
+        coco = COCO()
+        coco.dataset = truth
+        coco.createIndex()
+    return coco
 
 
 def _stats(coco: Any, results: Any, iou_type: str) -> list[float]:

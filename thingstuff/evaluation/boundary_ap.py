@@ -11,7 +11,7 @@ import numpy as np
 from thingstuff.errors import ConfigError, DataError, SetupError
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, summarize
 from thingstuff.evaluation.coco_backends import COCO_IOU_THRESHS, Accumulated, FloatArray
-from thingstuff.evaluation.coco_input import CocoInput, Record, Source, read_coco_input
+from thingstuff.evaluation.coco_input import CocoInput, GroundTruth, Record, Results, read_coco_input
 from thingstuff.evaluation.skips import Skips
 
 DILATION_RATIO = 0.02
@@ -39,8 +39,8 @@ _AS_COCO = BoundaryOptions()
 
 
 def evaluate_boundary(
-    ground_truth: Source | Mapping[str, Any],
-    results: Source | Sequence[Mapping[str, Any]],
+    ground_truth: GroundTruth,
+    results: Results,
     options: BoundaryOptions = _AS_COCO,
 ) -> CocoAP:
     """Boundary AP (Cheng et al., 2021) of `results` on `ground_truth`, both as for `evaluate_coco`; needs vernier.
@@ -50,8 +50,7 @@ def evaluate_boundary(
     a detection and a crowd by the share of the detection in it, as in mask AP. Gives boundary-iou-api's numbers; the
     answer's `iou_type` is "segm", since the numbers are those of masks.
     """
-    lenient = {} if options.skips is None else {"skips": options.skips}
-    data = read_coco_input(ground_truth, results, "segm", options.image_ids, **lenient)
+    data = read_coco_input(ground_truth, results, "segm", options.image_ids, options.skips)
     counted = run_vernier(data, list(options.max_dets), COCO_IOU_THRESHS, options.dilation_ratio)
     return summarize(data, counted, tuple(options.max_dets))
 

@@ -12,7 +12,7 @@ import numpy as np
 from thingstuff.errors import ConfigError
 from thingstuff.evaluation.ap_curves import SAME_IOU, PrecisionRecall
 from thingstuff.evaluation.coco_backends import BACKENDS, COCO_IOU_THRESHS, Accumulated, FloatArray
-from thingstuff.evaluation.coco_input import CocoInput, Source, read_coco_input
+from thingstuff.evaluation.coco_input import CocoInput, GroundTruth, Results, read_coco_input
 from thingstuff.evaluation.skips import Skips
 
 IouType = Literal["bbox", "segm", "keypoints"]
@@ -109,12 +109,14 @@ class CocoAP:
 
 
 def evaluate_coco(
-    ground_truth: Source | Mapping[str, Any],
-    results: Source | Sequence[Mapping[str, Any]],
+    ground_truth: GroundTruth,
+    results: Results,
     iou_type: IouType,
     options: CocoOptions = _AS_COCO,
 ) -> CocoAP:
     """COCO AP of `results` (a file or a list in COCO's result format) on `ground_truth` (a file or a dictionary).
+
+    A ground truth that serves often is best read once, as `CocoTruth`.
 
     Both backends give pycocotools' numbers; where those depend on how things are numbered, `coco_input` says what is
     done instead.

@@ -12,6 +12,7 @@ import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json
+from thingstuff.evaluation.panoptic_files import count_files
 from thingstuff.evaluation.panoptic_quality import PanopticCounts, PanopticQuality
 from thingstuff.evaluation.skips import Skips
 from thingstuff.structures import Categories, PanopticMap, rgb_to_ids
@@ -31,6 +32,7 @@ def evaluate_panoptic(
 ) -> PanopticQuality:
     """Panoptic quality of predictions in COCO's panoptic format; a folder is by default the JSON's path without suffix.
 
+    hotcoco decodes and counts; where it refuses something, the images are read one by one to say what.
     Gives panopticapi's numbers, and is stricter: the categories are the truth's, and a prediction for an unknown image
     or a truth that contradicts its PNG is refused. With `skips` both are noted there and left out, as
     `comparable_images` and `CocoPanoptic.read` say; files that cannot be read, and two predictions of one image, stay
@@ -38,9 +40,12 @@ def evaluate_panoptic(
     """
     truth = CocoPanoptic.open(truth_json, truth_folder, skips=skips)
     predicted = CocoPanoptic.open(predicted_json, predicted_folder, truth.categories, skips)
-    counts = PanopticCounts.empty(truth.categories)
-    for image_id in comparable_images(predicted, truth, skips):
-        counts = _add(counts, image_id, predicted, truth)
+    images = comparable_images(predicted, truth, skips)
+    counts = None if skips is not None else count_files(truth.files, predicted.files, truth.categories)
+    if counts is None:  # image by image, to name what is wrong, or to leave it out
+        counts = PanopticCounts.empty(truth.categories)
+        for image_id in images:
+            counts = _add(counts, image_id, predicted, truth)
     return counts.scores()
 
 
@@ -94,6 +99,10 @@ class CocoPanoptic:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         return cls(path, path.with_suffix("") if folder is None else Path(folder), known, records, skips)
+
+    @property
+    def files(self) -> tuple[Path, Path]:
+        return self.json_path, self.folder
 
     def png_path(self, image_id: int | str) -> Path:
         return self.folder / str(self.records[image_id]["file_name"])

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
+
+import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.coco_fields import FieldError, Record, field, read_score, result_shape, truth_fields
@@ -13,8 +17,14 @@ from thingstuff.evaluation.coco_ids import CocoIds, id_hint, refuse_shared
 from thingstuff.evaluation.rle_check import damaged_rles
 from thingstuff.evaluation.skips import Skips
 
-_COUNTS = (str, bytes)
 _UNKNOWN = {"image_id": "detections of unknown images", "category_id": "detections of unknown categories"}
+
+
+@dataclass(frozen=True)
+class OwnResults:
+    """Detections whose RLEs this toolkit has just made itself, and which so cannot be damaged."""
+
+    records: list[Record]
 
 
 @dataclass(frozen=True)
@@ -54,7 +64,12 @@ def read_truths(annotations: Sequence[Any], reading: Reading) -> list[Record]:
 
 def read_results(found: Any, reading: Reading) -> list[Record]:
     """Detections in their order. For keypoints boxes are kept if the first has one, whose area then decides."""
+    trusted = isinstance(found, OwnResults)
+    found = found.records if isinstance(found, OwnResults) else found
     _expect_list(found, reading.name)
+    quick = _sound_records(found, reading)
+    if quick is not None and (trusted or not _faults(quick, reading.iou_type)):
+        return quick
     ids, iou_type = reading.ids, reading.iou_type
     known: Mapping[str, Collection[Any]] = {"image_id": ids.images, "category_id": ids.categories}
 
@@ -75,20 +90,18 @@ def read_results(found: Any, reading: Reading) -> list[Record]:
         shape = result_shape(record, iou_type, ids.sizes[record["image_id"]])
         return {**ids.rename(record), **shape, "score": score}
 
-    quick = _sound_mask(ids) if iou_type == "segm" else None
-    converter = _Converter(convert, lambda number: f"[{number}]", "malformed detections", quick, has_kinds=True)
+    converter = _Converter(convert, lambda number: f"[{number}]", "malformed detections", has_kinds=True)
     converted = _sift(found, converter, reading)
     return _with_boxes_of_the_first(converted) if iou_type == "keypoints" else converted
 
 
 @dataclass(frozen=True)
 class _Converter:
-    """`convert` gives None for a record that is left out without a word; `quick` gives None where it cannot tell."""
+    """`convert` gives None for a record that is left out without a word."""
 
     convert: Callable[[Any], Record | None]
     place: Callable[[int], str]
     malformed: str
-    quick: Callable[[Any], Record | None] | None = None
     has_kinds: bool = False
 
     def kind(self, error: DataError) -> str:
@@ -99,10 +112,9 @@ class _Converter:
 def _sift(records: Sequence[Any], converter: _Converter, reading: Reading) -> list[Record]:
     """The records that count, converted."""
     numbers, converted = [], []
-    quick, convert = converter.quick, converter.convert
     for number, record in enumerate(records):
         try:
-            changed = (quick and quick(record)) or convert(record)
+            changed = converter.convert(record)
         except DataError as error:
             reading.leave_out(converter.place(number), converter.kind(error), error)
             continue
@@ -137,23 +149,47 @@ def _expect_list(found: Any, name: str) -> None:
         raise DataError(f"{name}: expected a list of detections, got {type(found).__name__}")
 
 
-def _sound_mask(ids: CocoIds) -> Callable[[Any], Record | None]:
-    """Reads a detection with an RLE of which nothing is to be said yet, in a third of the careful way's time."""
-    images, categories, sizes = ids.images, ids.categories, ids.sizes
+def _sound_records(found: Sequence[Any], reading: Reading) -> list[Record] | None:
+    """All detections converted, if nothing is to be said of any: in a tenth of the careful way's time. Else None.
 
-    def quick(record: Any) -> Record | None:
-        try:
-            mask, score, image_id = record["segmentation"], record["score"], record["image_id"]
-            size, counts, image_size = mask["size"], mask["counts"], sizes[image_id]
-            category_id, image_id = categories[record["category_id"]], images[image_id]
-        except (KeyError, TypeError, IndexError):
-            return None
-        if type(score) is not float or score != score or type(counts) not in _COUNTS or size != image_size:
-            return None
-        kept = {"size": image_size, "counts": counts}
-        return {"image_id": image_id, "category_id": category_id, "segmentation": kept, "score": score}
+    Their masks and boxes are those that were handed in. Whether an RLE is damaged is not looked at.
+    """
+    payload = {"segm": "segmentation", "bbox": "bbox"}.get(reading.iou_type)
+    if payload is None:
+        return None
+    images, categories = reading.ids.images, reading.ids.categories
+    try:
+        converted = [
+            {
+                "image_id": images[record["image_id"]],
+                "category_id": categories[record["category_id"]],
+                payload: record[payload],
+                "score": record["score"],
+            }
+            for record in found
+        ]
+        scores = [record["score"] for record in converted]
+        shapes = [record[payload] for record in converted]
+        sound = _are_masks(shapes, found, reading.ids) if payload == "segmentation" else _are_boxes(shapes)
+    except (KeyError, TypeError, IndexError, ValueError, OverflowError):
+        return None
+    return converted if sound and set(map(type, scores)) <= {float} and not np.isnan(scores).any() else None
 
-    return quick
+
+def _are_masks(masks: list[Any], found: Sequence[Any], ids: CocoIds) -> bool:
+    """Compressed RLEs of the size of their images."""
+    stated, expected = [mask["size"] for mask in masks], [ids.sizes[record["image_id"]] for record in found]
+    counts = set(map(type, map(itemgetter("counts"), masks)))
+    sides = set(map(type, itertools.chain.from_iterable(stated)))
+    return set(map(type, masks)) <= {dict} and counts <= {str, bytes} and sides <= {int} and stated == expected
+
+
+def _are_boxes(boxes: list[Any]) -> bool:
+    """Lists of four finite numbers."""
+    numbers = np.array(boxes, np.float64)
+    kinds = set(map(type, itertools.chain.from_iterable(boxes)))
+    four = not boxes or numbers.shape == (len(boxes), 4)
+    return set(map(type, boxes)) <= {list} and kinds <= {int, float} and four and bool(np.isfinite(numbers).all())
 
 
 def _faults(converted: Sequence[Record], iou_type: str) -> dict[int, str]:

@@ -4,10 +4,30 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from thingstuff.errors import DataError
+
+
+@dataclass(frozen=True)
+class JsonFile:
+    """A file's content, so that it is read once, with the name under which messages speak of it."""
+
+    name: str
+    content: Any
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> JsonFile:
+        return cls(str(path), read_json(path))
+
+    @classmethod
+    def of(cls, source: Any, name: str) -> JsonFile:
+        """`source` is a path, a file that is read already, or content, which `name` describes."""
+        if isinstance(source, JsonFile):
+            return source
+        return cls.read(source) if isinstance(source, str | os.PathLike) else cls(name, source)
 
 
 def read_json(path: str | os.PathLike[str]) -> Any:

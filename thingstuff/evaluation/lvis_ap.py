@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,8 +11,8 @@ import numpy as np
 
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.evaluation.coco_backends import FloatArray
-from thingstuff.evaluation.coco_input import CocoInput, Record, Source, read_coco_input
-from thingstuff.evaluation.json_file import read_json
+from thingstuff.evaluation.coco_input import CocoInput, Record, Results, Source, read_coco_input
+from thingstuff.evaluation.json_file import JsonFile
 from thingstuff.evaluation.skips import Skips
 
 _IOU_TYPES = ("bbox", "segm")
@@ -63,7 +62,7 @@ class LvisAP:
 
 def evaluate_lvis(
     ground_truth: Source | Mapping[str, Any],
-    results: Source | Sequence[Mapping[str, Any]],
+    results: Results,
     iou_type: str,
     options: LvisOptions = _AS_LVIS,
 ) -> LvisAP:
@@ -76,22 +75,13 @@ def evaluate_lvis(
     """
     if iou_type not in _IOU_TYPES:
         raise ConfigError(f"iou_type is {iou_type!r}, expected one of {', '.join(_IOU_TYPES)}")
-    name, truth = _load(ground_truth)
-    data = _read(truth, results, iou_type, options)
-    federated = _federated(data, truth, name)
+    file = JsonFile.of(ground_truth, "ground truth")
+    data = read_coco_input(file, results, iou_type, options.image_ids, options.skips)
+    federated = _federated(data, file.content, file.name)
     precision, recall = _run_hotcoco(federated, data, options.max_dets)
     numbers = _numbers(precision, recall, federated["categories"], options.max_dets)
     per_category = {c["name"]: _mean(precision[:, :, k, 0]) for k, c in enumerate(data.categories)}
     return LvisAP(iou_type, options.max_dets, numbers, per_category, _undefined(numbers, per_category))
-
-
-def _load(source: Source | Mapping[str, Any]) -> tuple[str, Any]:
-    return (str(source), read_json(source)) if isinstance(source, str | os.PathLike) else ("ground truth", source)
-
-
-def _read(truth: Any, results: Any, iou_type: str, options: LvisOptions) -> CocoInput:
-    lenient = {} if options.skips is None else {"skips": options.skips}
-    return read_coco_input(truth, results, iou_type, options.image_ids, **lenient)
 
 
 def _federated(data: CocoInput, truth: Mapping[str, Any], name: str) -> Record:
