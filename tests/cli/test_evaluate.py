@@ -192,7 +192,7 @@ class TestErrorBars:
                 writer.append(replace(image, panoptic=PanopticMap(image.panoptic.ids, tuple(segments))))
         code, out, error, results = evaluate(tmp_path / "swapped", "shapes_val")
         assert code == 0, error
-        causes = json.loads((tmp_path / "scores/results.json").read_text())["causes"]
+        causes = json.loads((tmp_path / "scores/results.json").read_text())["causes"]["panoptic_seg"]
         assert next(iter(causes)) == "class"
         assert causes["class"]["pq"] == pytest.approx(100 - results["panoptic_seg"]["PQ"], abs=1e-9)
         assert out.index("the wrong class") < out.index("found by nothing")

@@ -28,8 +28,8 @@ NOTHING = replace(CAUSED, ap=math.nan, gains=dict.fromkeys(GAINS, math.nan), con
 
 
 def test_the_largest_gain_is_first_and_sums_are_last():
-    assert ap_causes_table(CAUSED).splitlines() == [
-        "AP50 lost by                              points    count",
+    assert ap_causes_table(CAUSED).text().splitlines() == [
+        "mask AP50 lost by                         points    count",
         "--------------------------------------  --------  -------",
         "the right class, too little overlap        10.50        2",
         "found by nothing                            5.00        6",
@@ -44,28 +44,28 @@ def test_the_largest_gain_is_first_and_sums_are_last():
 
 
 def test_what_was_never_found_is_named_up_to_five():
-    line = ap_causes_table(replace(CAUSED, never_found=("cat",))).splitlines()[-1]
+    line = ap_causes_table(replace(CAUSED, never_found=("cat",))).text().splitlines()[-1]
     assert line == "AP 0 even without the missed objects, as none is found: cat"
-    assert ap_causes_table(replace(CAUSED, never_found=tuple("abcdefg"))).endswith("a, b, c, d, e and 2 more")
+    assert ap_causes_table(replace(CAUSED, never_found=tuple("abcdefg"))).text().endswith("a, b, c, d, e and 2 more")
 
 
 def test_undefined_gains_are_dashes():
-    lines = ap_causes_table(replace(NOTHING, iou_thresh=0.75)).splitlines()
-    assert lines[0].startswith("AP75 lost by")
+    lines = ap_causes_table(replace(NOTHING, iou_thresh=0.75)).text().splitlines()
+    assert lines[0].startswith("mask AP75 lost by")
     assert all(line.split()[-2] == "-" for line in lines[2:-1])
     assert lines[-1] == "AP75 is undefined: there are no objects in the truth"
 
 
 def test_confusions_have_their_share_of_the_class():
-    assert confusions_table(CAUSED).splitlines() == [
+    assert confusions_table(CAUSED).text().splitlines() == [
         "class    taken for      objects      %",
         "-------  -----------  ---------  -----",
         "cat      dog                  3   30.0",
         "dog      cat                  2  100.0",
         "detections with score >= 0.5 on objects with IoU >= 0.5",
     ]
-    assert len(confusions_table(CAUSED, n=1).splitlines()) == 4
-    assert len(confusions_table(NOTHING).splitlines()) == 3
+    assert len(confusions_table(CAUSED, n=1).text().splitlines()) == 4
+    assert len(confusions_table(NOTHING).text().splitlines()) == 3
 
 
 def test_records_are_percent_and_survive_json(tmp_path):

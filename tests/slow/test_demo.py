@@ -30,5 +30,11 @@ def test_demo_keeps_its_promise(tmp_path):
     assert answer.stdout.count("AP @[") == 2 * 6
     assert answer.stdout.count("AR @[") == 2 * 6
     assert "panoptic, things" in answer.stdout
+    for metric, value in (("mask AP", merged["mask_ap"]), ("PQ", merged["pq"]), ("mIoU", merged["miou"])):
+        interval = summary["intervals"][metric]
+        assert interval["value"] == pytest.approx(value, abs=1e-9)
+        assert interval["low"] < value < interval["high"]
+    assert "PQ lost by" in answer.stdout
+    assert "mask AP50 lost by" in answer.stdout
     for pictures in ("mask_rcnn/pictures.png", "things_and_stuff/inference/pictures.png"):
         assert cv2.imread(str(tmp_path / "demo" / pictures)) is not None

@@ -1,4 +1,7 @@
-"""The tour: train instances and stuff on the embedded data set, merge them, evaluate, draw, and sum it all up."""
+"""The tour: train instances and stuff on the embedded data set, merge them, evaluate, draw, and sum it all up.
+
+At last it says how sure the numbers are, and where they are lost.
+"""
 
 from __future__ import annotations
 
@@ -31,6 +34,7 @@ def _demo(args: argparse.Namespace) -> int:
         summary[recipe] = _run(recipe, args.output, args.opts)
     from thingstuff.files import write_json
 
+    summary["intervals"] = _score(args.output, args.opts)
     write_json(args.output / "summary.json", summary)
     print(f"summary    {args.output / 'summary.json'}")
     return 0
@@ -38,16 +42,48 @@ def _demo(args: argparse.Namespace) -> int:
 
 def _run(recipe: str, output: Path, options: list[str]) -> dict[str, float | None]:
     """Run a recipe in its folder; the few numbers that stand for it."""
-    from thingstuff.engine.run import WEIGHTS_FILE, results_path
+    from thingstuff.engine.run import results_path
     from thingstuff.report.results_table import headline
 
     settings = ["OUTPUT_DIR", str(output / recipe)]
     if recipe == BOTH:
-        things, stuff = (str(output / trained / WEIGHTS_FILE) for trained in (INSTANCES, STUFF))
-        settings += ["SOLVER.MAX_ITER", "0", "MODEL.WEIGHTS", things, "PANOPTIC.STUFF_WEIGHTS", stuff]
+        settings += ["SOLVER.MAX_ITER", "0", *_weights(output)]
     run_config(f"thingstuff://shapes/{recipe}.yaml", [*options, *settings])
     run = json.loads(results_path(output / recipe, recipe == BOTH).read_text())
     return headline(next(iter(run["results"].values()))) | {"train_seconds": run["train_seconds"]}
+
+
+def _weights(output: Path) -> list[str]:
+    from thingstuff.engine.run import WEIGHTS_FILE
+
+    things, stuff = (str(output / trained / WEIGHTS_FILE) for trained in (INSTANCES, STUFF))
+    return ["MODEL.WEIGHTS", things, "PANOPTIC.STUFF_WEIGHTS", stuff]
+
+
+def _score(output: Path, options: list[str]) -> dict[str, dict[str, object]]:
+    """Store what the merged models predict, and print error bars and causes; the intervals."""
+    from thingstuff.config import load_config
+    from thingstuff.data.inputs import dataset_inputs
+    from thingstuff.engine.device import settle_device
+    from thingstuff.engine.folders import set_aside
+    from thingstuff.report.error_bars import as_records, intervals
+    from thingstuff.report.ground_truth import open_truth
+    from thingstuff.report.prediction_run import Job, Wanted, run_prediction
+    from thingstuff.report.score_report import ScoreReport
+    from thingstuff.report.stored_scores import score
+
+    cfg = load_config(f"thingstuff://shapes/{BOTH}.yaml", [*options, *_weights(output)])
+    settle_device(cfg)
+    name = cfg.DATASETS.TEST[0]
+    folder = output / "stored"
+    if folder.exists():  # by other weights
+        set_aside(folder)
+    run_prediction(Job(cfg, dataset_inputs(name), folder, Wanted(overlays=False), name))
+    scores = score(folder, open_truth(name))
+    report = ScoreReport(str(folder), name, scores, intervals(scores.samples))
+    print(f"\n{report.explanation()}\n")
+    print(f"scores     {report.write(output / 'scores' / 'results.json')}")
+    return as_records(report.intervals)
 
 
 if __name__ == "__main__":

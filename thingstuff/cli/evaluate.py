@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError, DataError
-
-SCHEMA = 1  # of results.json, raised when a key changes its meaning
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -27,59 +26,78 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--predictions", type=Path, required=True, metavar="PATH", help="a store, predict.py's output, or a COCO JSON")
-    add("--ground-truth", required=True, metavar="NAME|FILE", help="a registered data set, or a COCO JSON")
+    add("--ground-truth", required=True, metavar="NAME|FILE", help="a registered data set, or a COCO or LVIS JSON")
+    add("--output", type=Path, required=True, metavar="DIR", help="where results.json goes")
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
     add("--predictions-folder", type=Path, metavar="DIR", help="PNGs of panoptic predictions (default: as their JSON)")
     add("--compare", type=Path, metavar="PATH", help="other predictions of the same images, for a verdict")
     add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
-    add("--output", type=Path, required=True, metavar="DIR", help="where results.json goes")
+    add("--iou", type=float, nargs="+", default=[], metavar="T", help="AP at these IoU thresholds too")
+    add("--boundary", action="store_true", help="boundary AP too; needs the extra thingstuff[boundary]")
+    add("--backend", choices=("hotcoco", "pycocotools"), default="hotcoco", help="what counts AP (default hotcoco)")
+    add("--lenient", action="store_true", help="leave out records that cannot count, and say how many")
+    add("--csv", action="store_true", help="also write results.csv, one line a metric")
+    add("--markdown", action="store_true", help="also write the tables to results.md")
+    add("--curves", action="store_true", help="also write precision over recall: curves.csv and curves.png")
     return parser
 
 
 def _evaluate(args: argparse.Namespace) -> int:
-    from thingstuff.files import write_json
-    from thingstuff.report.causes_table import cause_records, causes_table
-    from thingstuff.report.error_bars import as_records, differences, differences_table, intervals, intervals_table
-    from thingstuff.report.ground_truth import open_truth
-    from thingstuff.report.results_table import results_table
-    from thingstuff.report.stored_scores import score
+    _check(args)
+    report = _report(args)
+    print(f"\n{report.ground_truth}\n{report.text()}\n")
+    print(f"{'results':10} {report.write(args.output / 'results.json')}")
+    if args.csv:
+        print(f"{'csv':10} {report.write_csv(args.output / 'results.csv')}")
+    if args.markdown:
+        print(f"{'markdown':10} {report.write_markdown(args.output / 'results.md')}")
+    if args.curves:
+        _write_curves(report.scores, args.output)
+    return 0
 
+
+def _check(args: argparse.Namespace) -> None:
     for path in (args.predictions, args.compare):
         if path is not None and not path.exists():
             raise DataError(f"there are no predictions at {path}")
     if args.draws < 2 or args.seed < 0:
         raise ConfigError(f"--draws must be 2 or more and --seed 0 or more, got {args.draws} and {args.seed}")
+
+
+def _report(args: argparse.Namespace) -> Any:
+    from dataclasses import replace
+
+    from thingstuff.report.error_bars import differences, intervals
+    from thingstuff.report.ground_truth import open_truth
+    from thingstuff.report.score_report import ScoreReport
+    from thingstuff.report.scores import ScoreOptions
+    from thingstuff.report.stored_scores import score
+
+    options = ScoreOptions(
+        args.backend, tuple(args.iou), args.boundary, args.lenient, panoptic_folder=args.predictions_folder
+    )
     truth = open_truth(args.ground_truth, args.truth_folder)
-    scores = score(args.predictions, truth, args.predictions_folder)
+    scores = score(args.predictions, truth, options)
     found = intervals(scores.samples, args.draws, args.seed)
-    verdicts = {}
-    if args.compare:
-        verdicts = differences(scores.samples, score(args.compare, truth).samples, args.draws, args.seed)
-    path = args.output / "results.json"
-    record = {
-        "schema": SCHEMA,
-        "predictions": str(args.predictions),
-        "ground_truth": args.ground_truth,
-        "results": {truth.name: scores.results},
-        "intervals": as_records(found),
-        "compared_with": str(args.compare) if args.compare else None,
-        "differences": as_records(verdicts),
-        "causes": cause_records(scores.causes) if scores.causes else {},
-        "notes": scores.notes,
-    }
-    write_json(path, record)
-    print(f"\n{truth.name}\n{results_table(scores.results)}\n")
-    if found:
-        print(f"{intervals_table(found)}\n")
-    if scores.causes:
-        print(f"{causes_table(scores.causes)}\n")
-    if verdicts:
-        print(f"{differences_table(verdicts)}\n")
-    for note in scores.notes:
-        print(note)
-    print(f"results    {path}")
-    return 0
+    if not args.compare:
+        return ScoreReport(str(args.predictions), truth.name, scores, found)
+    plain = replace(options, iou_threshs=(), boundary=False, explain=False, panoptic_folder=None)
+    others = score(args.compare, truth, plain)
+    scores.notes.extend(f"{args.compare}: {note}" for note in others.notes)
+    verdicts = differences(scores.samples, others.samples, args.draws, args.seed)
+    return ScoreReport(str(args.predictions), truth.name, scores, found, str(args.compare), verdicts)
+
+
+def _write_curves(scores: Any, folder: Path) -> None:
+    from thingstuff.report.curves import draw_curves, thresholds_table, write_curves
+
+    if not scores.curves:
+        raise ConfigError("--curves: there are no instances, whose AP is the only metric with curves")
+    for task in [task for task in ("segm", "bbox", "keypoints") if task in scores.curves][:1]:
+        print(f"\n{thresholds_table(scores.curves[task]).text()}\n")
+    print(f"{'curves':10} {write_curves(folder / 'curves.csv', scores.curves)}")
+    print(f"{'':10} {draw_curves(folder / 'curves.png', scores.curves)}")
 
 
 if __name__ == "__main__":

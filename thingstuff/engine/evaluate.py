@@ -12,6 +12,7 @@ from detectron2.evaluation import COCOEvaluator, DatasetEvaluators, inference_on
 from torch import nn
 
 from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
+from thingstuff.engine.lvis_evaluator import LvisEvaluator
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
 from thingstuff.engine.progress import Progress
@@ -58,8 +59,10 @@ def build_evaluator(cfg: CfgNode, name: str) -> DatasetEvaluators:
     metadata = MetadataCatalog.get(name)
     folder = Path(cfg.OUTPUT_DIR) / "inference"
     kind = metadata.get("evaluator_type")
+    if kind == "lvis":
+        return DatasetEvaluators([LvisEvaluator(name, folder)])
     if kind in _FOREIGN:
-        return DatasetEvaluators([_foreign(kind, name, folder)])
+        return DatasetEvaluators([_foreign(kind, name)])
     evaluators: list[Any] = []
     if kind != "sem_seg" and metadata.get("thing_classes"):
         evaluators.append(_instance_evaluator(cfg, name, folder))
@@ -82,12 +85,11 @@ def _instance_evaluator(cfg: CfgNode, name: str, folder: Path) -> Any:
 _FOREIGN = {  # evaluator_type -> Detectron2's evaluator and the package that it needs
     "cityscapes_instance": ("CityscapesInstanceEvaluator", "cityscapesscripts"),
     "cityscapes_sem_seg": ("CityscapesSemSegEvaluator", "cityscapesscripts"),
-    "lvis": ("LVISEvaluator", "lvis"),
     "pascal_voc": ("PascalVOCDetectionEvaluator", None),
 }
 
 
-def _foreign(kind: str, name: str, folder: Path) -> Any:
+def _foreign(kind: str, name: str) -> Any:
     import detectron2.evaluation as detectron2_evaluation
 
     evaluator, package = _FOREIGN[kind]
@@ -96,5 +98,4 @@ def _foreign(kind: str, name: str, folder: Path) -> Any:
             __import__(package)
     except ImportError as error:
         raise SetupError(f"evaluating on {name} needs {package}: pip install {package}") from error
-    build = getattr(detectron2_evaluation, evaluator)
-    return build(name, output_dir=str(folder)) if kind == "lvis" else build(name)
+    return getattr(detectron2_evaluation, evaluator)(name)

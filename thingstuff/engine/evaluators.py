@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,11 +17,13 @@ from detectron2.utils import comm
 from PIL import Image
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation import SemanticCounts, evaluate_coco
+from thingstuff.evaluation import CocoAP, CocoTruth, OwnResults, SemanticCounts, evaluate_coco
 from thingstuff.files import write_json
 from thingstuff.modeling.outputs import to_coco_results
 from thingstuff.structures import Categories, rgb_to_ids
 from thingstuff.structures.png import read_png
+
+logger = logging.getLogger(__name__)
 
 _FIELD_OF_TASK = {"bbox": "pred_boxes", "segm": "pred_masks", "keypoints": "pred_keypoints"}
 
@@ -60,9 +64,27 @@ class CocoEvaluator(DatasetEvaluator):
         return {task: self._evaluate_task(task, records) for task in _FIELD_OF_TASK if task in tasks}
 
     def _evaluate_task(self, task: str, records: list[dict[str, Any]]) -> dict[str, float]:
-        measured = evaluate_coco(self._truth, records, task)  # type: ignore[arg-type]
+        measured = self._measure(task, records)
+        for name, reason in measured.undefined.items():
+            logger.info("%s of %s is undefined: %s", name, task, reason)
         recalls = {name: 100 * value for name, value in measured.numbers.items() if name.startswith("AR")}
         return measured.percent() | recalls
+
+    def _measure(self, task: str, records: list[dict[str, Any]]) -> CocoAP:
+        return evaluate_coco(_truth_of(self._truth, task), OwnResults(records), task)  # type: ignore[arg-type]
+
+
+def _truth_of(source: Any, task: str) -> CocoTruth:
+    """That of a file is kept for the next evaluation, as long as the file stays as it is."""
+    if isinstance(source, Mapping) or not Path(source).exists():
+        return CocoTruth.read(source, task)
+    status = Path(source).stat()
+    return _kept_truth(str(source), task, status.st_mtime_ns, status.st_size)
+
+
+@functools.lru_cache(maxsize=6)
+def _kept_truth(path: str, task: str, changed_ns: int, size: int) -> CocoTruth:
+    return CocoTruth.read(path, task).with_filled_polygons()
 
 
 class SemanticEvaluator(DatasetEvaluator):

@@ -15,13 +15,19 @@ from detectron2.evaluation import DatasetEvaluator
 from detectron2.utils import comm
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation import CocoPanoptic, PanopticCounts
+from thingstuff.evaluation import CocoPanoptic, PanopticCounts, SegmentRuns
 from thingstuff.files import write_json
 from thingstuff.merge import LedgerTotals
 from thingstuff.modeling.panoptic_outputs import to_panoptic_map, with_dataset_ids
 from thingstuff.structures import Categories, PanopticMap
 
 logger = logging.getLogger(__name__)
+
+
+@functools.lru_cache(maxsize=2)
+def _kept_truth(path: str, folder: str | None, changed_ns: int) -> CocoPanoptic:
+    """The next evaluation finds every image decoded, as long as the JSON stays as it is."""
+    return CocoPanoptic.open(path, folder)
 
 
 class PanopticEvaluator(DatasetEvaluator):
@@ -61,9 +67,9 @@ class PanopticEvaluator(DatasetEvaluator):
         except DataError as error:
             raise DataError(f"data set {self._dataset_name}, image {record['image_id']!r}: {error}") from error
 
-    def _read_truth(self, record: Mapping[str, Any]) -> PanopticMap:
+    def _read_truth(self, record: Mapping[str, Any]) -> PanopticMap | SegmentRuns:
         if self._truth:
-            return self._truth.read(record["image_id"])
+            return self._truth.read_runs(record["image_id"])
         file, segments_info = record.get("pan_seg_file_name"), record.get("segments_info")
         if not file or segments_info is None:
             raise DataError(
@@ -76,7 +82,9 @@ class PanopticEvaluator(DatasetEvaluator):
     def _truth(self) -> CocoPanoptic | None:
         """Read with the first output that needs it: the file of a large data set is large."""
         path = self._metadata.get("panoptic_json")
-        return CocoPanoptic.open(path, self._metadata.get("panoptic_root")) if path else None
+        if not path or not Path(path).exists():
+            return CocoPanoptic.open(path) if path else None
+        return _kept_truth(str(path), self._metadata.get("panoptic_root"), Path(path).stat().st_mtime_ns)
 
     @cached_property
     def _categories(self) -> Categories:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import logging
 import time
 from collections.abc import Iterator
@@ -21,7 +20,7 @@ from thingstuff.config import import_modules
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
-from thingstuff.engine.folders import make_writable
+from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import start_console, start_log
 from thingstuff.engine.trainer import Trainer
@@ -140,12 +139,10 @@ def _write_config(cfg: CfgNode) -> None:
 
 
 def _set_earlier_run_aside(folder: Path) -> None:
-    """A new run replaces none: the earlier one moves to `FOLDER.earlier`, the next one to `FOLDER.earlier-2`, ..."""
+    """A new run replaces none."""
     if not any((folder / name).exists() for name in _RUN_FILES):
         return
-    names = (f"{folder.name}.earlier{f'-{n}' if n > 1 else ''}" for n in itertools.count(1))
-    aside = next(path for path in map(folder.with_name, names) if not path.exists())
-    folder.rename(aside)
+    aside = set_aside(folder)
     folder.mkdir()
     logger.info("the run that lay in %s is now in %s", folder, aside)
 

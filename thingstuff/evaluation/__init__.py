@@ -1,6 +1,5 @@
 """Metrics on plain arrays and COCO records; needs neither torch nor detectron2."""
 
-from thingstuff.evaluation.bootstrap import bootstrap, compare
 from thingstuff.evaluation.boundary_ap import BoundaryOptions, evaluate_boundary
 from thingstuff.evaluation.coco_ap import CocoAP, CocoOptions, average_precision, evaluate_coco
 from thingstuff.evaluation.coco_input import CocoTruth, OwnResults, read_coco_input
@@ -31,8 +30,6 @@ __all__ = [
     "SemanticScores",
     "Skips",
     "average_precision",
-    "bootstrap",
-    "compare",
     "evaluate_boundary",
     "evaluate_coco",
     "evaluate_lvis",

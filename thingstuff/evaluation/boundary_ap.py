@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from thingstuff.errors import ConfigError, DataError, SetupError
-from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, summarize
-from thingstuff.evaluation.coco_backends import COCO_IOU_THRESHS, Accumulated, FloatArray
+from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, CocoOptions, all_threshs, summarize
+from thingstuff.evaluation.coco_backends import Accumulated, FloatArray
 from thingstuff.evaluation.coco_input import CocoInput, GroundTruth, Record, Results, read_coco_input
 from thingstuff.evaluation.skips import Skips
 
@@ -24,13 +24,12 @@ class BoundaryOptions:
 
     image_ids: Collection[Any] | None = None
     max_dets: Sequence[int] = MAX_DETS["segm"]
+    iou_threshs: Sequence[float] = ()
     dilation_ratio: float = DILATION_RATIO
     skips: Skips | None = None
 
     def __post_init__(self) -> None:
-        limits = list(self.max_dets)
-        if len(limits) != len(MAX_DETS["segm"]) or min(limits) < 1 or limits != sorted(set(limits)):
-            raise ConfigError(f"max_dets must be 3 rising counts, as {MAX_DETS['segm']} is, got {tuple(limits)}")
+        CocoOptions(max_dets=self.max_dets, iou_threshs=self.iou_threshs).limits("segm")
         if not 0 < self.dilation_ratio <= 1:
             raise ConfigError(f"dilation_ratio must be above 0 and at most 1, got {self.dilation_ratio!r}")
 
@@ -51,8 +50,9 @@ def evaluate_boundary(
     answer's `iou_type` is "segm", since the numbers are those of masks.
     """
     data = read_coco_input(ground_truth, results, "segm", options.image_ids, options.skips)
-    counted = run_vernier(data, list(options.max_dets), COCO_IOU_THRESHS, options.dilation_ratio)
-    return summarize(data, counted, tuple(options.max_dets))
+    threshs = all_threshs(options.iou_threshs)
+    counted = run_vernier(data, list(options.max_dets), threshs, options.dilation_ratio)
+    return summarize(data, counted, tuple(options.max_dets), options.iou_threshs)
 
 
 def run_vernier(

@@ -46,6 +46,18 @@ class CocoOptions:
         if wrong:
             raise ConfigError(f"iou_threshs: {wrong[0]!r} is no IoU threshold: it must be above 0 and at most 1")
 
+    def limits(self, iou_type: str) -> tuple[int, ...]:
+        """`max_dets`, or COCO's where they are not said."""
+        if iou_type not in MAX_DETS:
+            raise ConfigError(f"iou_type is {iou_type!r}, expected one of {', '.join(MAX_DETS)}")
+        if self.backend not in BACKENDS:
+            raise ConfigError(f"backend is {self.backend!r}, expected one of {', '.join(BACKENDS)}")
+        usual = MAX_DETS[iou_type]
+        limits = usual if self.max_dets is None else tuple(int(m) for m in self.max_dets)
+        if len(limits) != len(usual) or min(limits) < 1 or list(limits) != sorted(set(limits)):
+            raise ConfigError(f"max_dets must be {len(usual)} rising counts, as {usual} is, got {limits}")
+        return limits
+
 
 _AS_COCO = CocoOptions()
 
@@ -121,15 +133,15 @@ def evaluate_coco(
     Both backends give pycocotools' numbers; where those depend on how things are numbered, `coco_input` says what is
     done instead.
     """
-    _checked(iou_type, options.backend, options.max_dets)
+    options.limits(iou_type)
     data = read_coco_input(ground_truth, results, iou_type, options.image_ids, skips=options.skips)
     return average_precision(data, options)
 
 
 def average_precision(data: CocoInput, options: CocoOptions = _AS_COCO) -> CocoAP:
     """As `evaluate_coco`, of what is read already; `image_ids` and `skips` were matters of the reading."""
-    limits = _checked(data.iou_type, options.backend, options.max_dets)
-    counted = BACKENDS[options.backend](data, list(limits), _all_threshs(options.iou_threshs))
+    limits = options.limits(data.iou_type)
+    counted = BACKENDS[options.backend](data, list(limits), all_threshs(options.iou_threshs))
     return summarize(data, counted, limits, options.iou_threshs)
 
 
@@ -147,19 +159,7 @@ def summarize(
     return CocoAP(data.iou_type, max_dets, numbers, per_category, undefined, at_iou, curves)
 
 
-def _checked(iou_type: str, backend: str, max_dets: Sequence[int] | None) -> tuple[int, ...]:
-    if iou_type not in MAX_DETS:
-        raise ConfigError(f"iou_type is {iou_type!r}, expected one of {', '.join(MAX_DETS)}")
-    if backend not in BACKENDS:
-        raise ConfigError(f"backend is {backend!r}, expected one of {', '.join(BACKENDS)}")
-    usual = MAX_DETS[iou_type]
-    limits = usual if max_dets is None else tuple(int(m) for m in max_dets)
-    if len(limits) != len(usual) or min(limits) < 1 or list(limits) != sorted(set(limits)):
-        raise ConfigError(f"max_dets must be {len(usual)} rising counts, as {usual} is, got {limits}")
-    return limits
-
-
-def _all_threshs(extra: Sequence[float]) -> FloatArray:
+def all_threshs(extra: Sequence[float]) -> FloatArray:
     """COCO's thresholds and those of `extra` that are not among them, ascending."""
     new = [iou for iou in extra if np.abs(COCO_IOU_THRESHS - iou).min() >= SAME_IOU]
     return np.unique([*COCO_IOU_THRESHS, *new])

@@ -14,6 +14,7 @@ from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json
 from thingstuff.evaluation.panoptic_files import count_files
 from thingstuff.evaluation.panoptic_quality import PanopticCounts, PanopticQuality
+from thingstuff.evaluation.segment_overlaps import SegmentRuns
 from thingstuff.evaluation.skips import Skips
 from thingstuff.structures import Categories, PanopticMap, rgb_to_ids
 from thingstuff.structures.arrays import refuse_duplicates
@@ -78,6 +79,7 @@ class CocoPanoptic:
     categories: Categories
     records: Mapping[int | str, Mapping[str, Any]]
     skips: Skips | None = field(default=None, compare=False)
+    _runs: dict[int | str, SegmentRuns] = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def open(
@@ -119,6 +121,12 @@ class CocoPanoptic:
             return self._read(self.png_path(image_id), self.records[image_id]["segments_info"], image_id)
         except DataError as error:
             raise DataError(f"image {image_id!r}: {error}") from error
+
+    def read_runs(self, image_id: int | str) -> SegmentRuns:
+        """One image's segments as runs, which are kept: a truth is decoded once, however often it serves."""
+        if image_id not in self._runs:
+            self._runs[image_id] = SegmentRuns.of(self.read(image_id))
+        return self._runs[image_id]
 
     def _read(self, png_path: Path, segments_info: list[Mapping[str, Any]], image_id: int | str) -> PanopticMap:
         try:

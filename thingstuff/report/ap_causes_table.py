@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from thingstuff.evaluation.ap_causes import CAUSES, SUMS, ApCauses
-from thingstuff.report.table import text_table
+from thingstuff.report.results_table import TASK_TITLES
+from thingstuff.report.table import Table
 
 _WORDS = {
     "class": "the right place, the wrong class",
@@ -21,7 +22,7 @@ _WORDS = {
 _MOST_NAMES = 5
 
 
-def ap_causes_table(causes: ApCauses) -> str:
+def ap_causes_table(causes: ApCauses) -> Table:
     """What AP would win were one cause mended and all else left, in points; below, all false and all missing ones."""
     ap = f"AP{100 * causes.iou_thresh:g}"
     # rounded and + 0.0, lest a rounding error below zero is shown as -0.00
@@ -31,15 +32,17 @@ def ap_causes_table(causes: ApCauses) -> str:
         footnotes = [f"{ap} is undefined: there are no objects in the truth"]
     if causes.never_found:
         footnotes.append(f"AP 0 even without the missed objects, as none is found: {_some(causes.never_found)}")
-    return text_table(rows, [f"{ap} lost by", "points", "count"], digits=2, footnotes=footnotes)
+    return Table(
+        rows, [f"{TASK_TITLES[causes.iou_type]} {ap} lost by", "points", "count"], digits=2, footnotes=footnotes
+    )
 
 
-def confusions_table(causes: ApCauses, n: int = 5) -> str:
+def confusions_table(causes: ApCauses, n: int = 5) -> Table:
     """The `n` pairs of classes that are confused most, with the percentage of the true class."""
     objects = dict(zip(causes.category_names, causes.confusion[:-1].sum(axis=1).tolist(), strict=True))
     rows = [[true, found, count, 100 * count / objects[true]] for true, found, count in causes.largest_confusions(n)]
     footnote = f"detections with score >= {causes.min_score:g} on objects with IoU >= {causes.iou_thresh:g}"
-    return text_table(rows, ["class", "taken for", "objects", "%"], align="llrr", digits=1, footnotes=[footnote])
+    return Table(rows, ["class", "taken for", "objects", "%"], align="llrr", digits=1, footnotes=[footnote])
 
 
 def ap_cause_records(causes: ApCauses) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from thingstuff.evaluation.panoptic_causes import Gain, PanopticCauses
-from thingstuff.report.table import text_table
+from thingstuff.report.table import Table
 
 _WORDS = {
     "class": "the right mask, the wrong class",
@@ -19,11 +19,11 @@ _WORDS = {
 }
 
 
-def causes_table(causes: PanopticCauses) -> str:
+def causes_table(causes: PanopticCauses) -> Table:
     """What PQ would win were one cause mended and all else left; the gains do not add up."""
     rows = [[_WORDS[cause], 100 * g.pq, 100 * g.pq_th, 100 * g.pq_st, g.segments] for cause, g in _by_gain(causes)]
     headers = ["PQ lost by", "all", "things", "stuff", "segments"]
-    return text_table(rows, headers, digits=2, footnotes=["each as if it alone were mended: the gains do not add up"])
+    return Table(rows, headers, digits=2, footnotes=["each as if it alone were mended: the gains do not add up"])
 
 
 def cause_records(causes: PanopticCauses) -> dict[str, dict[str, float]]:

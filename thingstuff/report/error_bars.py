@@ -9,11 +9,11 @@ import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.bootstrap import BlockMetric, Difference, Interval, bootstrap, compare
-from thingstuff.report.stored_scores import Sample
-from thingstuff.report.table import text_table
+from thingstuff.report.scores import Sample
+from thingstuff.report.table import Table
 
 
-def intervals(samples: Mapping[str, Sample], draws: int, seed: int) -> dict[str, Interval]:
+def intervals(samples: Mapping[str, Sample], draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
     """Metric -> its interval in percent, were other images of the same kind drawn."""
     found = {}
     for name, sample in samples.items():
@@ -36,14 +36,14 @@ def differences(
     return found
 
 
-def intervals_table(found: Mapping[str, Interval]) -> str:
+def intervals_table(found: Mapping[str, Interval]) -> Table:
     rows = [[name, i.value, i.low, i.high] for name, i in found.items()]
-    return text_table(rows, ["percent", "value", "95 % from", "to"], digits=2)
+    return Table(rows, ["percent", "value", "95 % from", "to"], digits=2)
 
 
-def differences_table(found: Mapping[str, Difference]) -> str:
+def differences_table(found: Mapping[str, Difference]) -> Table:
     rows = [[name, d.value, d.low, d.high, d.verdict] for name, d in found.items()]
-    return text_table(rows, ["this minus the other", "difference", "95 % from", "to", "verdict"], digits=2)
+    return Table(rows, ["this minus the other", "difference", "95 % from", "to", "verdict"], digits=2)
 
 
 def as_records(found: Mapping[str, Interval | Difference]) -> dict[str, dict[str, object]]:

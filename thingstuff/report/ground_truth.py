@@ -9,7 +9,7 @@ from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic
-from thingstuff.evaluation.json_file import read_json
+from thingstuff.evaluation.json_file import JsonFile
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class GroundTruth:
     """What is known about the images; what is not is None or empty. `key_ids` are image ids by file name."""
 
     name: str
-    instances: Path | Mapping[str, Any] | None = None
+    instances: JsonFile | Mapping[str, Any] | None = None  # in COCO's or in LVIS's format
     panoptic: CocoPanoptic | None = None
     stuff_files: Mapping[int | str, str] = field(default_factory=dict)  # label PNGs by image id
     stuff_names: tuple[str, ...] = ()  # of their labels
@@ -31,14 +31,15 @@ def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
 
 
 def _of_file(path: Path, folder: Path | None) -> GroundTruth:
-    content = read_json(path)
+    file = JsonFile.read(path)
+    content = file.content
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list):
         raise DataError(f"{path}: expected COCO's instances or panoptic format, with a list of annotations")
     key_ids = _key_ids(path, content.get("images", []))
     if any(isinstance(note, dict) and "segments_info" in note for note in notes):
         return GroundTruth(str(path), panoptic=CocoPanoptic.open(path, folder), key_ids=key_ids)
-    return GroundTruth(str(path), instances=content, key_ids=key_ids)
+    return GroundTruth(str(path), instances=file, key_ids=key_ids)
 
 
 def _key_ids(path: Path, images: Any) -> dict[str, int | str]:
@@ -50,7 +51,6 @@ def _key_ids(path: Path, images: Any) -> dict[str, int | str]:
 
 def _of_dataset(name: str) -> GroundTruth:
     from detectron2.data import MetadataCatalog
-    from detectron2.data.datasets.coco import convert_to_coco_dict
 
     from thingstuff.data.catalog import require_datasets
     from thingstuff.data.records import load_records
@@ -58,13 +58,29 @@ def _of_dataset(name: str) -> GroundTruth:
     require_datasets([name])
     records, metadata = load_records(name), MetadataCatalog.get(name)
     has_instances = bool(metadata.get("thing_classes")) and any("annotations" in record for record in records)
+    _refuse_cityscapes(name, metadata)
     path = metadata.get("panoptic_json")
     return GroundTruth(
         name,
-        instances=(metadata.get("json_file") or convert_to_coco_dict(name)) if has_instances else None,
+        instances=_instances(name, metadata) if has_instances else None,
         panoptic=CocoPanoptic.open(path, metadata.get("panoptic_root")) if path else None,
         stuff_files={r["image_id"]: r["sem_seg_file_name"] for r in records if r.get("sem_seg_file_name")},
         stuff_names=tuple(metadata.get("stuff_classes") or ()),
         ignore_label=int(metadata.get("ignore_label", 255)),
         key_ids={Path(record["file_name"]).name: record["image_id"] for record in records},
     )
+
+
+def _instances(name: str, metadata: Any) -> JsonFile | Mapping[str, Any]:
+    from detectron2.data.datasets.coco import convert_to_coco_dict
+
+    path = metadata.get("json_file")
+    return JsonFile.read(path) if path else convert_to_coco_dict(name)
+
+
+def _refuse_cityscapes(name: str, metadata: Any) -> None:
+    if str(metadata.get("evaluator_type", "")).startswith("cityscapes"):
+        raise DataError(
+            f"{name}: Cityscapes has its own metric: evaluate with the csEvalInstanceLevelSemanticLabeling or "
+            "csEvalPixelLevelSemanticLabeling of its cityscapesscripts, or give a COCO JSON for COCO's numbers"
+        )

@@ -11,7 +11,7 @@ from thingstuff.report.table import Table
 
 Undefined = Mapping[str, Mapping[str, str]]
 
-TASK_TITLES = {"bbox": "box", "segm": "mask", "keypoints": "keypoint"}
+TASK_TITLES = {"bbox": "box", "segm": "mask", "boundary": "boundary", "keypoints": "keypoint"}
 _AP_ROWS = {
     "AP": "AP @[ IoU=0.50:0.95 | all    ]",
     "AP50": "AP @[ IoU=0.50      | all    ]",
@@ -73,13 +73,13 @@ def _instance_table(tasks: Mapping[str, Mapping[str, Any]], undefined: Undefined
 
 
 def _ap_title(name: str) -> str:
-    """AP50 and the like as COCO writes them, AP@0.30 and AP-300dets of our own, and AP-cat of a class."""
+    """AP50 and the like as COCO writes them, AP@0.30 and AP@300dets of our own, and AP-cat of a class."""
     if name in _AP_ROWS:
         return _AP_ROWS[name]
+    if match := re.fullmatch(r"AP@(\d+)dets", name):
+        return f"AP @[ IoU=0.50:0.95 | all    | {match[1]} detections ]"
     if name.startswith("AP@"):
         return f"AP @[ IoU={name.removeprefix('AP@'):<9} | all    ]"
-    if match := re.fullmatch(r"AP\((\d+) detections\)", name):
-        return f"AP @[ IoU=0.50:0.95 | all    | {match[1]} detections ]"
     return f"{name[:2]} of {name[3:]}" if name[2:3] == "-" else name
 
 

@@ -1,0 +1,62 @@
+"""Precision over recall: all curves as a file, their means as a picture, and the score threshold for each class."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from pathlib import Path
+
+from thingstuff.evaluation.ap_curves import PrecisionRecall
+from thingstuff.files import whole_file
+from thingstuff.report.results_table import TASK_TITLES
+from thingstuff.report.table import Table
+
+_SHOWN_IOUS = (0.5, 0.75)
+
+
+def thresholds_table(curves: PrecisionRecall, iou: float = 0.5) -> Table:
+    """For each class the score from which on precision and recall are in balance (highest F1)."""
+    points = {name: curves.best_f1(name, iou) for name in curves.categories}
+    rows = [[name, p.score, *(100 * v for v in (p.precision, p.recall, p.f1))] for name, p in points.items()]
+    headers = ["best threshold of", "score", "precision", "recall", "F1"]
+    footnote = f"the score threshold with the highest F1 at IoU {iou:g}; recall is known to a hundredth"
+    return Table(rows, headers, digits=2, footnotes=[footnote])
+
+
+def write_curves(path: Path, curves: Mapping[str, PrecisionRecall]) -> Path:
+    """One line a point: task, IoU, category, recall, precision, score; curves without truth are left out."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["task", "iou", "category", "recall", "precision", "score"])
+    for task, curve in curves.items():
+        for row, iou in enumerate(curve.iou_threshs.tolist()):
+            for column, name in enumerate(curve.categories):
+                points = (curve.recalls, curve.precision[row, :, column], curve.scores[row, :, column])
+                for recall, precision, score in zip(*(values.tolist() for values in points), strict=True):
+                    if not math.isnan(precision):
+                        shown = "" if math.isnan(score) else score
+                        writer.writerow([task, f"{iou:.2f}", name, f"{recall:.2f}", precision, shown])
+    with whole_file(path) as file:
+        file.write(text.getvalue().encode())
+    return path
+
+
+def draw_curves(path: Path, curves: Mapping[str, PrecisionRecall]) -> Path:
+    """One panel a task, the mean over the classes at IoU 0.5, 0.75 and over 0.50:0.95, as a PNG."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.2 * len(curves), 4), layout="constrained")
+    FigureCanvasAgg(figure)
+    for axes, (task, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
+        for iou in (*_SHOWN_IOUS, None):
+            title = "IoU 0.50:0.95" if iou is None else f"IoU {iou:.2f}"
+            axes.plot(curve.recalls, curve.mean(iou), label=title)
+        axes.set(title=TASK_TITLES[task], xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
+        axes.grid(alpha=0.3)
+        axes.legend(loc="lower left")
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=120)
+    return path
