@@ -11,6 +11,8 @@ PACKAGE = Path(__file__).parents[1] / "thingstuff"
 LEVEL = {
     "errors": 0,
     "files": 0,
+    "console": 0,
+    "progress": 1,
     "structures": 1,
     "merge": 2,
     "evaluation": 2,
@@ -23,7 +25,7 @@ LEVEL = {
     "benchmark": 7,
     "cli": 8,
 }
-NUMPY_ONLY = ("errors", "files", "structures", "merge", "evaluation", "store")
+NUMPY_ONLY = ("errors", "files", "console", "progress", "structures", "merge", "evaluation", "store")
 HEAVY = {"torch", "torchvision", "detectron2", "fvcore"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

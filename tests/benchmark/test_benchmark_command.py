@@ -39,7 +39,7 @@ def test_evaluate_prints_a_table_and_writes_json(small, tmp_path, capsys):
     assert {"cpu", "cores", "python", "numpy", "torch", "platform"} <= set(written["machine"])
     assert [set(row) for row in written["rows"]] == [
         {"case", "reference", "ours_ms", "reference_ms", "ratio", "equal"}
-    ] * 4
+    ] * 6
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:6]] == ["mask", "mask", "box", "box"]
     assert "ours ms" in lines[0]

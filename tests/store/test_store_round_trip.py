@@ -41,6 +41,13 @@ def test_every_output_comes_back_bit_for_bit(tmp_path, name):
     assert_same(store["x"], VARIANTS[name])
 
 
+@pytest.mark.parametrize("name", VARIANTS)
+def test_coco_records_are_those_of_the_detections(tmp_path, name):
+    write_store(tmp_path, [VARIANTS[name]])
+    found = VARIANTS[name].detections
+    assert Store.open(tmp_path).coco_records("x", 7) == ([] if found is None else found.to_coco(7))
+
+
 def test_extreme_numbers_come_back(tmp_path):
     smallest, largest = np.finfo(np.float32).smallest_subnormal, np.finfo(np.float32).max
     boxes = np.array([[-largest, -0.0, smallest, largest]], np.float32)

@@ -44,7 +44,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _evaluate(args: argparse.Namespace) -> int:
+    from thingstuff.console import start_console
+
     _check(args)
+    start_console()
     report = _report(args)
     print(f"\n{report.ground_truth}\n{report.text()}\n")
     print(f"{'results':10} {report.write(args.output / 'results.json')}")

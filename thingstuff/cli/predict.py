@@ -63,7 +63,7 @@ def _share(text: str) -> float:
 
 
 def _predict(args: argparse.Namespace) -> int:
-    from thingstuff.engine.run_log import start_console
+    from thingstuff.console import start_console
     from thingstuff.report.prediction_run import run_prediction
 
     start_console()

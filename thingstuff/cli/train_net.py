@@ -88,8 +88,8 @@ def _has_nothing_to_train(cfg: Any) -> bool:
 
 def _ready_config(config_file: str, overrides: list[str], gpus: int, machines: int) -> Any:
     from thingstuff.config import load_config
+    from thingstuff.console import start_console
     from thingstuff.engine.device import settle_device
-    from thingstuff.engine.run_log import start_console
 
     start_console()
     cfg = load_config(config_file or None, overrides)

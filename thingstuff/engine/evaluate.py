@@ -15,8 +15,8 @@ from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
 from thingstuff.engine.lvis_evaluator import LvisEvaluator
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
-from thingstuff.engine.progress import Progress
 from thingstuff.errors import SetupError
+from thingstuff.progress import Progress
 
 Results = dict[str, dict[str, float]]
 

@@ -17,12 +17,13 @@ from detectron2.utils.collect_env import collect_env_info
 from detectron2.utils.env import seed_all_rng
 
 from thingstuff.config import import_modules
+from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
-from thingstuff.engine.run_log import start_console, start_log
+from thingstuff.engine.run_log import start_log
 from thingstuff.engine.trainer import Trainer
 from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json

@@ -9,6 +9,7 @@ import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.bootstrap import BlockMetric, Difference, Interval, bootstrap, compare
+from thingstuff.progress import watched
 from thingstuff.report.scores import Sample
 from thingstuff.report.table import Table
 
@@ -16,7 +17,8 @@ from thingstuff.report.table import Table
 def intervals(samples: Mapping[str, Sample], draws: int = 1000, seed: int = 0) -> dict[str, Interval]:
     """Metric -> its interval in percent, were other images of the same kind drawn."""
     found = {}
-    for name, sample in samples.items():
+    for name in watched(samples, "error bars"):
+        sample = samples[name]
         found[name] = bootstrap(_in_percent(sample.metric), len(sample.image_ids), draws=draws, seed=seed)
     return found
 
@@ -26,7 +28,7 @@ def differences(
 ) -> dict[str, Difference]:
     """Metric -> this minus the other in percent, on the same images, for the metrics that both have."""
     found = {}
-    for name in (name for name in samples if name in others):
+    for name in watched([name for name in samples if name in others], "differences"):
         one, other = samples[name], others[name]
         if set(one.image_ids) != set(other.image_ids):
             raise DataError(f"{name}: the two predictions are of other images: compare those of the same images")

@@ -12,7 +12,7 @@ from thingstuff.evaluation.ap_causes import ap_causes
 from thingstuff.evaluation.ap_matches import ap_matches
 from thingstuff.evaluation.boundary_ap import BoundaryOptions, evaluate_boundary
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, CocoOptions, average_precision
-from thingstuff.evaluation.coco_input import CocoInput, OwnResults, Results, read_coco_input
+from thingstuff.evaluation.coco_input import CocoInput, read_coco_input
 from thingstuff.evaluation.id_mapping import find_id_mistake
 from thingstuff.evaluation.json_file import JsonFile
 from thingstuff.evaluation.lvis_ap import LvisOptions, evaluate_lvis
@@ -25,46 +25,44 @@ Truth = JsonFile | Mapping[str, Any]  # in COCO's or in LVIS's format
 _FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 
 
-def score_instances(results: JsonFile | OwnResults, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
+def score_instances(results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     """Box AP where there are boxes, mask AP where there are masks, keypoint AP where there are keypoints."""
-    records = results.records if isinstance(results, OwnResults) else results.content
     score_task = _score_lvis if _is_lvis(truth) else _score_coco
-    for task in _tasks(records):
-        score_task(task, _of_task(results, records, task), truth, options, scores)
+    for task in _tasks(results.content, truth):
+        score_task(task, results, truth, options, scores)
     if options.boundary:
-        _score_boundary(_of_task(results, records, "segm"), truth, options, scores)
+        _score_boundary(results, truth, options, scores)
 
 
-def _tasks(records: Records) -> list[str]:
+def _tasks(records: Records, truth: Truth) -> list[str]:
     """A task needs its field in every record; what is no record at all is for the task's reader to name."""
     usable = [record for record in records if isinstance(record, Mapping)]
     tasks = [task for task, field in _FIELDS.items() if all(field in record for record in usable)]
+    if not records or not _has_keypoints(truth):
+        tasks = [task for task in tasks if task != "keypoints"]
     if not tasks:
         counts = Counter(field for record in usable for field in _FIELDS.values() if field in record)
         raise DataError(
             f"no field is in all {len(usable)} predictions, of {', '.join(_FIELDS.values())}: {dict(counts)}"
         )
-    return [task for task in tasks if records or task != "keypoints"]
-
-
-def _of_task(results: JsonFile | OwnResults, records: Records, task: str) -> JsonFile | OwnResults:
-    """Records with no other task's field: a box beside a mask must not change its area."""
-    others = {field for other, field in _FIELDS.items() if other != task}
-
-    def plain(record: Any) -> Any:
-        return {k: v for k, v in record.items() if k not in others} if isinstance(record, Mapping) else record
-
-    changed = [plain(record) for record in records]
-    return OwnResults(changed) if isinstance(results, OwnResults) else JsonFile(results.name, changed)
+    return tasks
 
 
 def _is_lvis(truth: Truth) -> bool:
+    return _in_some(truth, "categories", "frequency")
+
+
+def _has_keypoints(truth: Truth) -> bool:
+    return _in_some(truth, "annotations", "keypoints")
+
+
+def _in_some(truth: Truth, key: str, field: str) -> bool:
     content = truth.content if isinstance(truth, JsonFile) else truth
-    categories = content.get("categories") if isinstance(content, Mapping) else None
-    return isinstance(categories, list) and any(isinstance(c, Mapping) and "frequency" in c for c in categories)
+    records = content.get(key) if isinstance(content, Mapping) else None
+    return isinstance(records, list) and any(isinstance(r, Mapping) and field in r for r in records)
 
 
-def _score_lvis(task: str, results: Results, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
+def _score_lvis(task: str, results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     skips = options.skips()
     measured = evaluate_lvis(truth, results, task, LvisOptions(skips=skips))
     recalls = {name: 100 * value for name, value in measured.numbers.items() if name.startswith("AR")}
@@ -74,7 +72,7 @@ def _score_lvis(task: str, results: Results, truth: Truth, options: ScoreOptions
     scores.notes.append(f"{TASK_TITLES[task]} AP is LVIS's: error bars and causes are for COCO's only")
 
 
-def _score_coco(task: str, results: Results, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
+def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     title, skips = f"{TASK_TITLES[task]} AP", options.skips()
     data = read_coco_input(truth, results, task, skips=skips)
     coco = CocoOptions(options.backend, iou_threshs=options.iou_threshs)
@@ -109,7 +107,7 @@ def _at_own_cap(data: CocoInput, options: CocoOptions) -> dict[str, float]:
     return {f"AP@{cap}dets": 100 * measured.numbers["AP"]}
 
 
-def _score_boundary(results: Results, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
+def _score_boundary(results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     skips = options.skips()
     measured = evaluate_boundary(truth, results, BoundaryOptions(iou_threshs=options.iou_threshs, skips=skips))
     scores.results["boundary"] = coco_percent(measured)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,7 @@ from thingstuff.evaluation import CocoPanoptic, PanopticCounts
 from thingstuff.evaluation.bootstrap import panoptic_pq
 from thingstuff.evaluation.coco_panoptic import comparable_images
 from thingstuff.evaluation.panoptic_causes import PanopticCauses
+from thingstuff.progress import watched
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.store import PredictedImage, Store
 from thingstuff.structures import Categories, PanopticMap
@@ -56,11 +57,11 @@ def score_panoptic_file(path: Path, truth: CocoPanoptic, options: ScoreOptions, 
 
 
 def score_panoptic(
-    predicted: Predicted, image_ids: Iterable[int | str], truth: CocoPanoptic, options: ScoreOptions, scores: Scores
+    predicted: Predicted, image_ids: Collection[int | str], truth: CocoPanoptic, options: ScoreOptions, scores: Scores
 ) -> None:
     """Into `scores`: PQ, SQ and RQ, their samples, and with `options.explain` the causes of what is lost."""
     counts, causes = {}, PanopticCauses.empty(truth.categories)
-    for image_id in image_ids:
+    for image_id in watched(image_ids, "panoptic quality"):
         image, true = predicted.read(image_id), truth.read(image_id)
         try:
             one = _explained(image, true, truth.categories) if options.explain else None

@@ -21,11 +21,11 @@ from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
 from thingstuff.engine.folders import make_writable
 from thingstuff.engine.predictor import Predictor
-from thingstuff.engine.progress import Progress
 from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
 from thingstuff.errors import DataError, SetupError, UserError
 from thingstuff.merge import Ledger, LedgerTotals
 from thingstuff.modeling.prediction import Prediction
+from thingstuff.progress import Progress
 from thingstuff.report.counts import Counts
 from thingstuff.report.drawing import Drawing
 from thingstuff.report.picture_files import PictureFiles, things_of

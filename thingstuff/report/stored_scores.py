@@ -10,9 +10,10 @@ import cv2
 import numpy as np
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation import CocoPanoptic, OwnResults, SemanticCounts
+from thingstuff.evaluation import CocoPanoptic, SemanticCounts
 from thingstuff.evaluation.bootstrap import semantic_miou
 from thingstuff.evaluation.json_file import JsonFile
+from thingstuff.progress import watched
 from thingstuff.report.ground_truth import GroundTruth
 from thingstuff.report.instance_scores import score_instances
 from thingstuff.report.panoptic_scores import FromStore, score_panoptic, score_panoptic_file
@@ -63,8 +64,8 @@ def _score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores
     ids = _image_ids(store, truth, options, scores)
     entries = [entry for entry in store.entries if entry.key in ids]
     if truth.instances is not None and any(entry.has_detections for entry in entries):
-        records = [record for key, image_id in ids.items() for record in _coco_records(store, key, image_id)]
-        score_instances(OwnResults(records), truth.instances, options, scores)
+        records = [r for key in watched(ids, "reading detections") for r in store.coco_records(key, ids[key])]
+        score_instances(JsonFile(str(store.folder), records), truth.instances, options, scores)
     if truth.stuff_files and any(entry.has_stuff_map for entry in entries):
         _score_semantic(store, ids, truth, scores)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in entries):
@@ -100,21 +101,16 @@ def _image_id(entry: Entry, truth: GroundTruth) -> int | str | None:
     )
 
 
-def _coco_records(store: Store, key: str, image_id: int | str) -> list[dict[str, Any]]:
-    found = store.read(key, stuff=False, panoptic=False).detections
-    return [] if found is None else found.to_coco(image_id)
-
-
 def _score_semantic(store: Store, ids: Mapping[str, int | str], truth: GroundTruth, scores: Scores) -> None:
     if len(truth.stuff_names) != len(store.meta.categories.stuff) + 1:
         return  # labels of another convention than a stuff map's
     empty = SemanticCounts.empty(truth.stuff_names, truth.ignore_label)
     each: dict[int | str, SemanticCounts] = {}
-    for entry in store.entries:
-        if entry.has_stuff_map and entry.key in ids:
-            predicted = store.read(entry.key, panoptic=False).stuff_map
-            labels = np.where(predicted == VOID, truth.ignore_label, predicted)
-            each[ids[entry.key]] = empty.add(labels, _labels(truth, ids[entry.key]))
+    keys = [entry.key for entry in store.entries if entry.has_stuff_map and entry.key in ids]
+    for key in watched(keys, "semantics"):
+        predicted = store.read(key, panoptic=False).stuff_map
+        labels = np.where(predicted == VOID, truth.ignore_label, predicted)
+        each[ids[key]] = empty.add(labels, _labels(truth, ids[key]))
     scores.results["sem_seg"] = sum(each.values(), empty).scores().percent()
     confusions = np.stack([counts.confusion for counts in each.values()])
     scores.samples["mIoU"] = Sample(tuple(each), semantic_miou(confusions))

@@ -73,6 +73,19 @@ def detections_of(record: Record) -> Detections | None:
         raise DataError(f"detections are damaged ({type(error).__name__}: {error})") from error
 
 
+def coco_records_of(record: Record, image_id: int | str) -> list[Record]:
+    """As `detections_of(record).to_coco(image_id)`, twenty times faster: no mask is decoded, nor looked at."""
+    rows = record["detections"] or []
+    fields = ("category_id", "score", "segmentation") if record["has_masks"] else ("category_id", "score")
+    try:
+        boxes = np.array([row["box_xyxy"] for row in rows], np.float32).reshape(len(rows), 4)
+        boxes_xywh = np.concatenate([boxes[:, :2], boxes[:, 2:] - boxes[:, :2]], axis=1).tolist()
+        plain = [{field: row[field] for field in fields} for row in rows]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"detections are damaged ({type(error).__name__}: {error})") from error
+    return [{"image_id": image_id, "bbox": box, **row} for box, row in zip(boxes_xywh, plain, strict=True)]
+
+
 def segments_of(record: Record, categories: Categories) -> tuple[Segment, ...]:
     """The segments of a record that has a panoptic map."""
     try:

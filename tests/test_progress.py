@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from thingstuff.engine import progress
+from thingstuff import progress
 
 
 @pytest.mark.parametrize(
