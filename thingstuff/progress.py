@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from thingstuff.console import is_main_process
 
 _LINE_EVERY_S = 20.0
+_QUICK_S = 5.0
 
 logger = logging.getLogger(__name__)
 
@@ -21,18 +22,22 @@ _Item = TypeVar("_Item")
 
 
 def watched(items: Collection[_Item], title: str) -> Iterator[_Item]:
-    """The items, while their progress is shown."""
-    with Progress(len(items), title) as progress:
+    """The items, while their progress is shown; of a quick job nothing is said."""
+    with Progress(len(items), title, quick_s=_QUICK_S) as progress:
         for item in items:
             yield item
             progress.step()
 
 
 class Progress:
-    """Counts steps of a job; `total` is None where nobody knows how many there are. Only the main process speaks."""
+    """Counts steps of a job; `total` is None where nobody knows how many there are. Only the main process speaks.
 
-    def __init__(self, total: int | None, title: str, done: int = 0) -> None:
+    The end of a job that took less than `quick_s` seconds is not reported.
+    """
+
+    def __init__(self, total: int | None, title: str, done: int = 0, quick_s: float = 0) -> None:
         self._total, self._title, self._done, self._first = total, title, done, done
+        self._quick_s = quick_s
         self._start = self._last_line = time.monotonic()
         from tqdm import tqdm
 
@@ -46,7 +51,7 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._bar.close()
-        if kind is None:
+        if kind is None and time.monotonic() - self._start >= self._quick_s:
             took = datetime.timedelta(seconds=round(time.monotonic() - self._start))
             logger.info("%s: %s in %s", self._title, self._count(), took)
 
