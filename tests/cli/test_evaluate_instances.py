@@ -156,6 +156,13 @@ def test_lenient_counts_what_it_leaves_out(evaluate):
         assert f"1 {words}" in out
 
 
+def test_results_in_a_dictionary_are_recognised(evaluate):
+    truth, results = scene(2)
+    code, _, error, _ = evaluate(truth, {"annotations": results})
+    assert code == 2
+    assert_one_line(error, "results.json", "the bare list")
+
+
 def test_classes_shifted_by_one_are_recognised(evaluate):
     truth, results = scene()
     shifted = [r | {"category_id": r["category_id"] % 3 + 1} for r in results]

@@ -66,7 +66,7 @@ def read_results(found: Any, reading: Reading) -> list[Record]:
     """Detections in their order. For keypoints boxes are kept if the first has one, whose area then decides."""
     trusted = isinstance(found, OwnResults)
     found = found.records if isinstance(found, OwnResults) else found
-    _expect_list(found, reading.name)
+    expect_list(found, reading.name)
     quick = _sound_records(found, reading)
     if quick is not None and (trusted or not _faults(quick, reading.iou_type)):
         return quick
@@ -139,7 +139,8 @@ def _is_known(value: Any, known: Collection[Any]) -> bool:
     return value in known
 
 
-def _expect_list(found: Any, name: str) -> None:
+def expect_list(found: Any, name: str) -> None:
+    """Refuse what is no list of detections."""
     if isinstance(found, Mapping) and "annotations" in found:
         raise DataError(
             f"{name}: expected a list of detections, got a dictionary with 'annotations': COCO's results are the bare "

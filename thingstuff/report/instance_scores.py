@@ -13,6 +13,7 @@ from thingstuff.evaluation.ap_matches import ap_matches
 from thingstuff.evaluation.boundary_ap import BoundaryOptions, evaluate_boundary
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, CocoOptions, average_precision
 from thingstuff.evaluation.coco_input import CocoInput, read_coco_input
+from thingstuff.evaluation.coco_records import expect_list
 from thingstuff.evaluation.id_mapping import find_id_mistake
 from thingstuff.evaluation.json_file import JsonFile
 from thingstuff.evaluation.lvis_ap import LvisOptions, evaluate_lvis
@@ -27,6 +28,7 @@ _FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
 
 def score_instances(results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     """Box AP where there are boxes, mask AP where there are masks, keypoint AP where there are keypoints."""
+    expect_list(results.content, results.name)
     score_task = _score_lvis if _is_lvis(truth) else _score_coco
     for task in _tasks(results.content, truth):
         score_task(task, results, truth, options, scores)

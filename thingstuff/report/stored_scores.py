@@ -32,11 +32,20 @@ def score(predictions: Path, truth: GroundTruth, options: ScoreOptions = _AS_COC
         _score_store(Store.open(_store_folder(predictions)), truth, options, scores)
         return scores
     file = JsonFile.read(predictions)
-    if isinstance(file.content, list):
+    if not _is_panoptic(file.content):
         score_instances(file, _instance_truth(truth), options, scores)
     else:
         score_panoptic_file(predictions, _panoptic_truth(predictions, truth), options, scores)
     return scores
+
+
+def _is_panoptic(content: Any) -> bool:
+    """Instances are a list in COCO's results format, but some write a dictionary, as of the ground truth, around it."""
+    notes = content.get("annotations") if isinstance(content, Mapping) else None
+    without = (
+        isinstance(notes, list) and notes and not any("segments_info" in n for n in notes if isinstance(n, Mapping))
+    )
+    return isinstance(content, Mapping) and not without
 
 
 def _store_folder(folder: Path) -> Path:
