@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thingstuff.errors import DataError
+from thingstuff.structures.runs import run_starts
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
@@ -69,8 +70,11 @@ class SemanticCounts:
         if predicted.shape != true.shape:
             raise DataError(f"the prediction has shape {predicted.shape}, but the truth has {true.shape}")
         side = len(self.class_names) + 1
-        pairs = side * self._indices(predicted, "prediction") + self._indices(true, "truth")
-        counts = np.bincount(pairs.ravel(), minlength=side * side).reshape(side, side)
+        predicted, true = predicted.reshape(-1), true.reshape(-1)
+        starts = run_starts(predicted, true)  # far fewer than pixels
+        lengths_px = np.diff(starts, append=true.size)
+        pairs = side * self._indices(predicted[starts], "prediction") + self._indices(true[starts], "truth")
+        counts = np.bincount(pairs, lengths_px, minlength=side * side).astype(np.int64).reshape(side, side)
         return replace(self, confusion=self.confusion + counts)
 
     def _indices(self, labels: npt.NDArray[np.integer], what: str) -> IntArray:

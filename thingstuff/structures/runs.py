@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def run_starts(flat: NDArray[Any]) -> NDArray[np.int64]:
-    """Where a new value begins in a 1-D array, the first element included; empty for an empty array."""
-    if flat.size == 0:
+def run_starts(*flat: NDArray[Any]) -> NDArray[np.int64]:
+    """Where a new value begins in one of these 1-D arrays of one length, the first element included; empty if empty."""
+    if flat[0].size == 0:
         return np.zeros(0, np.int64)
-    changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    return np.concatenate([np.zeros(1, np.int64), changes])
+    changes = np.logical_or.reduce([one[1:] != one[:-1] for one in flat])
+    return np.concatenate([np.zeros(1, np.int64), np.flatnonzero(changes) + 1])
 
 
 def positions_of(values: NDArray[Any], known: NDArray[np.int64]) -> NDArray[np.int64]:
