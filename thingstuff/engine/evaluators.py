@@ -116,7 +116,7 @@ class SemanticEvaluator(DatasetEvaluator):
     def _truth(self, image_file: str) -> np.ndarray:
         record = self._record_of.get(image_file, {})
         if record.get("sem_seg_file_name"):
-            return np.asarray(Image.open(record["sem_seg_file_name"])).astype(int)
+            return np.asarray(Image.open(record["sem_seg_file_name"]))
         if self._is_standard and record.get("pan_seg_file_name"):
             return self._classes_of_segments(record)
         raise DataError(f"data set {self._dataset_name} has no semantic truth (sem_seg_file_name) for {image_file}")
