@@ -41,7 +41,7 @@ def test_evaluate_prints_a_table_and_writes_json(small, tmp_path, capsys):
         {"case", "reference", "ours_ms", "reference_ms", "ratio", "equal"}
     ] * 6
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines[2:6]] == ["mask", "mask", "box", "box"]
+    assert [line.split()[0] for line in lines[2:8]] == ["mask"] * 3 + ["box"] * 3
     assert "ours ms" in lines[0]
     assert "median of 1 alternating turns; ratio = reference / ours" in lines[6]
     assert lines[7] == "threads that a library may use: 1"

@@ -132,6 +132,19 @@ def test_what_cannot_be_compared_is_named(evaluate, tmp_path):
     assert_one_line(error, "did you mean shapes_val?")
 
 
+def test_categories_of_a_store_are_matched_by_their_names(evaluate, tmp_path):
+    truth = json.loads(write_truth(tmp_path / "truth.json", "a.png").read_text())
+    truth["categories"] = [{"id": 1, "name": "dog"}, {"id": 5, "name": "cat"}]
+    truth["annotations"][0]["category_id"] = 5
+    (tmp_path / "truth.json").write_text(json.dumps(truth))
+    store = write_store(tmp_path / "out/predictions/photos", "a.png")
+    for folder in (store, store.parent, tmp_path / "out"):
+        code, out, error, results = evaluate(folder, tmp_path / "truth.json")
+        assert code == 0, error
+        assert results["segm"]["AP"] == pytest.approx(100)
+        assert "matched by their names" in out
+
+
 def test_no_detections_at_all_is_ap_zero(evaluate, tmp_path):
     empty = Detections.from_coco([], 4, 4)
     with StoreWriter.open(tmp_path / "store", StoreMeta("c", "w", CATEGORIES)) as writer:
@@ -208,4 +221,4 @@ class TestErrorBars:
         assert_one_line(error, "of other images")
         code, _, error, _ = evaluate(whole, "shapes_val", "--draws", "1")
         assert code == 2
-        assert_one_line(error, "--draws must be 2 or more")
+        assert_one_line(error, "--draws must be 20 or more")

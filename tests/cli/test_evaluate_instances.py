@@ -62,6 +62,7 @@ def evaluate(run_tool, tmp_path):
 
 
 def numbers(record):
+    """Task -> metric -> percent."""
     return next(iter(record["results"].values()))
 
 
@@ -153,7 +154,7 @@ def test_lenient_counts_what_it_leaves_out(evaluate):
         "detections of unknown categories",
         "detections without a usable score",
     ):
-        assert f"1 {words}" in out
+        assert f"1 x {words}" in out
 
 
 def test_results_in_a_dictionary_are_recognised(evaluate):
@@ -211,3 +212,42 @@ def test_cityscapes_is_left_to_its_own_tool(run_tool, evaluate, tmp_path):
         MetadataCatalog.remove("tiny_cityscapes")
     assert code == 2
     assert_one_line(error, "cityscapesscripts")
+
+
+def test_what_cannot_be_compared_is_said(evaluate, tmp_path):
+    truth, results = scene(4)
+    (tmp_path / "points.json").write_text(json.dumps([{k: v for k, v in r.items() if k != "bbox"} for r in results]))
+    boxes = [{k: v for k, v in r.items() if k != "segmentation"} for r in results]
+    code, _, error, _ = evaluate(truth, boxes, "--compare", tmp_path / "points.json")
+    assert code == 2
+    assert_one_line(error, "nothing to compare", "box AP", "mask AP")
+
+
+def test_half_of_the_images_and_half_of_the_masks_are_pointed_out(evaluate):
+    truth, results = scene(10)
+    code, out, error, record = evaluate(truth, [r for r in results if r["image_id"] <= 5])
+    assert code == 0, error
+    assert "5 of the 10 images with objects have no detection" in out
+    mixed = [{k: v for k, v in r.items() if n or k != "segmentation"} for n, r in enumerate(results)]
+    code, out, error, record = evaluate(truth, mixed)
+    assert code == 0, error
+    assert set(numbers(record)) == {"bbox"}
+    assert f"1 of {len(results)} predictions have no 'segmentation'" in out
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_work(evaluate, tmp_path):
+    (tmp_path / "scores").write_text("a file")
+    code, out, error, _ = evaluate(*scene(2))
+    assert code == 2
+    assert_one_line(error, "--output")
+    assert out == ""
+
+
+def test_a_class_name_with_a_bar_stays_in_its_cell(evaluate, tmp_path):
+    truth, results = scene(3)
+    truth["categories"][0]["name"] = "cat|tiger"
+    code, _, error, _ = evaluate(truth, results, "--markdown")
+    assert code == 0, error
+    rows = [line for line in (tmp_path / "scores/results.md").read_text().splitlines() if line.startswith("|")]
+    table = rows[: next(n for n, row in enumerate(rows) if "AP of bird" in row) + 1]
+    assert {row.replace("\\|", "").count("|") for row in table} == {4}

@@ -232,3 +232,14 @@ def test_refuses_wrong_shapes():
         bootstrap(BlockMetric(lambda weights: weights.sum()), 5)
     with pytest.raises(ValueError, match="from 5 images, but there are counts of 30"):
         bootstrap(semantic_miou(random_confusions()), 5)
+
+
+def test_the_value_lies_within_however_far_off_the_draws_are():
+    """A metric that is higher the fewer different images there are."""
+
+    def fewer_is_higher(weights):
+        return 1 - np.count_nonzero(weights) / weights.size
+
+    found = bootstrap(fewer_is_higher, 50)
+    assert found.value == 0
+    assert found.low == 0 < 0.3 < found.high

@@ -13,7 +13,7 @@ from coco_scenes import box_rle, random_scene
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.coco_ap import CocoOptions, evaluate_coco
-from thingstuff.evaluation.coco_input import read_coco_input
+from thingstuff.evaluation.coco_input import CocoTruth, read_coco_input
 from thingstuff.evaluation.rle_check import damaged_rles
 from thingstuff.evaluation.skips import Skips
 from thingstuff.structures import rle
@@ -65,7 +65,16 @@ def test_bad_result(bad, message, iou_type):
         ("segm", {"segmentation": [[0, 0, 8, 0, 8, 8]]}, "segmentation must be compressed RLE"),
         ("segm", {"segmentation": {"size": [160, 160], "counts": [0, 25600]}}, "segmentation must be compressed RLE"),
         ("segm", {"segmentation": box_rle([0, 0, 8, 8], 100)}, r"\(100, 100\), but its image has \(160, 160\)"),
-        ("keypoints", {"keypoints": [0] * 15}, "keypoints must be 51 finite numbers"),
+        (
+            "keypoints",
+            {"keypoints": [0] * 12},
+            r"keypoints must be 51 numbers, 17 points as of COCO's person, got 12 \(4 points\): "
+            "other numbers of points are not supported",
+        ),
+        ("keypoints", {"keypoints": [0] * 3}, r"17 points as of COCO's person, got 3 \(1 point\): other"),
+        ("keypoints", {"keypoints": [0] * 50}, r"17 points as of COCO's person, got 50 \(no whole points\): other"),
+        ("keypoints", {"keypoints": [float("nan")] * 51}, "keypoints must be 51 finite numbers"),
+        ("keypoints", {"keypoints": "0" * 51}, "keypoints must be 51 finite numbers"),
     ],
 )
 def test_bad_shape_of_a_result(iou_type, fields, message):
@@ -90,6 +99,7 @@ def test_bad_shape_of_a_result(iou_type, fields, message):
             "is damaged: RLE: expected runs of 160",
         ),
         ("keypoints", {"keypoints": [0] * 51, "num_keypoints": "many"}, "num_keypoints must be 1 finite number"),
+        ("keypoints", {"keypoints": [0] * 60}, r"17 points as of COCO's person, got 60 \(20 points\)"),
         ("segm", {"segmentation": []}, "segmentation must be RLE or polygons of at least 3 points"),
         ("segm", {"segmentation": [[0, 0, 8, 8]]}, "segmentation must be RLE or polygons of at least 3 points"),
         ("segm", {"segmentation": box_rle([0, 0, 8, 8], 100)}, r"\(100, 100\), but its image has \(160, 160\)"),
@@ -152,7 +162,21 @@ def test_truth_of_unlisted_images_and_categories_is_left_out():
     whole = truth()
     whole["annotations"] += [{**whole["annotations"][0], "id": i, **other} for i, other in ((6, {"image_id": 1}),)]
     whole["annotations"] += [{**whole["annotations"][0], "id": 8, "category_id": 1}]
-    assert len(read_coco_input(whole, [], "bbox").truths) == 1
+    data = read_coco_input(whole, [], "bbox")
+    assert (len(data.truths), data.unlisted) == (1, 2)
+
+
+def test_only_what_is_left_out_silently_is_unlisted():
+    """Neither an image that was not chosen nor a malformed annotation."""
+    whole = truth()
+    first = whole["annotations"][0]
+    whole["annotations"] += [{**first, "id": 6, "image_id": 1}, {**first, "id": 8, "image_id": 9, "area": None}]
+    data = read_coco_input(whole, [], "bbox", image_ids=[9], skips=(skips := Skips()))
+    assert (data.truths, data.unlisted, skips.counts) == ([], 1, {"malformed annotations": 1})
+    read = CocoTruth.read(whole, "segm", Skips())
+    assert (read.unlisted, read.with_filled_polygons().unlisted) == (1, 1)
+    assert read_coco_input(read, [result()], "segm").unlisted == 1
+    assert read_coco_input(truth(), [result()], "segm").unlisted == CocoTruth.read(truth(), "segm").unlisted == 0
 
 
 def test_chosen_images_keep_their_records_only():
@@ -175,6 +199,15 @@ def test_chosen_images_keep_their_records_only():
             json.dumps({"annotations": [result()]}),
             "got a dictionary with 'annotations': COCO's results are the bare list",
         ),
+        (
+            json.dumps({**truth(), "annotations": [result()]}),
+            "got a dictionary with 'annotations': COCO's results are the bare list",
+        ),
+        (
+            json.dumps(truth()),
+            r"expected a list of detections, but this is a ground truth, not results: were the two exchanged\?",
+        ),
+        (json.dumps({**truth(), "annotations": []}), "this is a ground truth, not results"),
     ],
 )
 def test_bad_results_file(tmp_path, content, message, skips):
@@ -193,6 +226,11 @@ def test_bad_results_file(tmp_path, content, message, skips):
         ("", r"the file is empty \(0 bytes\)"),
         (json.dumps(truth())[:250], "not JSON, or cut off"),
         ("[]", "expected a dictionary of images, categories and annotations, got a list: are these the results?"),
+        (
+            json.dumps([result()]),
+            "expected a dictionary of images, categories and annotations, but these are results, not a ground truth: "
+            r"were the two exchanged\?",
+        ),
         ("3", "no list of 'images'"),
         (json.dumps(without(truth(), "images")), "no list of 'images'"),
         (json.dumps({**truth(), "categories": [[3, "a"]]}), r"categories\[0\]: expected a dictionary, got list"),
@@ -236,6 +274,12 @@ def many(ids):
         ([1, 2, 3], [3, 2, 0], "is 0 the background?"),
         ([3, 4, 5], [2, 3], "each category id is one too small: the ground truth's start at 3"),
         ([3, 4, 5], [5, 6], "each category id is one too large: the ground truth's start at 3"),
+        (
+            [1001, 1002, 1003],
+            [1, 2],
+            "they look like places in a list, and the ground truth's category ids start at 1001",
+        ),
+        ([5], [1], "they look like places in a list, and the ground truth's category ids start at 5"),
         ([1, 5, 9, 30], [1, 2, 3], "they look like places in a list, and the ground truth's category ids have gaps"),
         ([1, 2, 3], ["2"], "the ground truth's ids are numbers, this one is a text"),
         (["a", "b"], [1], "the ground truth's ids are texts, this one is a number"),
@@ -319,7 +363,7 @@ def test_bad_annotations_are_left_out():
     np.testing.assert_equal(found.numbers, evaluate_coco(whole, results, "segm").numbers)
     assert skips.counts == {"malformed annotations": 4}
     assert skips.firsts["malformed annotations"].startswith("ground truth: annotations[0]: expected an annotation")
-    assert skips.lines()[0].startswith("skipped 4 malformed annotations, the first: ")
+    assert skips.lines()[0].startswith("left out: 4 x malformed annotations, the first: ground truth: ")
 
 
 def test_nothing_is_noted_of_sound_data():

@@ -89,8 +89,21 @@ def test_folders_may_lie_elsewhere(files):
         folder / "truth.json", folder / "found.json", folder / "truth_png", str(folder / "found_png")
     )
     assert moved == expected
-    with pytest.raises(DataError, match=r"found/1\.png: cannot be read: No such file"):
-        evaluate(folder)
+
+
+@pytest.mark.parametrize("skips", [None, Skips()])
+@pytest.mark.parametrize("name", ["truth", "found"])
+def test_a_folder_that_is_not_there_is_named(files, name, skips):
+    """Leniently too: else every image would be left out."""
+    folder, _, _ = files
+    (folder / name).rename(folder / "png")
+    message = rf"^\S+{name}\.json: its PNGs are looked for in {folder / name}, which is no folder: say which it is: "
+    options = "truth_folder or predicted_folder in Python, --truth-folder or --predictions-folder on the command line$"
+    with pytest.raises(DataError, match=message + options):
+        evaluate(folder, skips)
+    (folder / name).write_text("a file")
+    with pytest.raises(DataError, match=message):
+        CocoPanoptic.open(folder / f"{name}.json", None, CATEGORIES).read("b")
 
 
 def test_no_image_at_all_is_undefined(tmp_path):
@@ -106,6 +119,10 @@ def annotation(content, number):
 
 def drop_image(content):
     del content["annotations"][1]
+
+
+def no_image(content):
+    content["annotations"].clear()
 
 
 def repeat_image(content):
@@ -159,7 +176,15 @@ def other_file(content):
 @pytest.mark.parametrize(
     ("mistake", "message"),
     [
-        (drop_image, r"found\.json: no prediction for image 'b' \(1 are missing\)"),
+        (
+            drop_image,
+            r"\.json: no prediction for image 'b' \(1 is missing\): predict it, or read leniently to leave it out$",
+        ),
+        (
+            no_image,
+            r"found\.json: no prediction for image 1 \(2 are missing\): predict them, or read leniently to leave them "
+            "out$",
+        ),
         (repeat_image, r"found\.json: annotations\[2\]: two annotations are of image 1: keep one"),
         (foreign_image, r"found\.json: image 99 is not in .*truth\.json: was this made for other data\?"),
         (drop_segment, r"image 1: .*found/1\.png: the map has pixels of segment 300, which no segment describes"),
@@ -206,7 +231,8 @@ def test_unreadable_files_are_named(files):
     (folder / "found.json").write_text(
         (folder / "found.json").read_text().replace(json.dumps(image_infos(folder)), "[]")
     )
-    with pytest.raises(DataError, match=r"image 1: .*found/1\.png: the prediction has shape \(6, 7\).* \(6, 8\)"):
+    files = r"image 1: \S+/found/1\.png, whose truth is \S+/truth/1\.png"
+    with pytest.raises(DataError, match=rf"{files}: the prediction has shape \(6, 7\), but the truth has \(6, 8\)$"):
         evaluate(folder)
     (folder / "found.json").write_text("{")
     with pytest.raises(DataError, match=r"found\.json: not JSON"):
@@ -271,7 +297,7 @@ def same(maps):
 @pytest.mark.parametrize(
     ("mistake", "kinds", "cleaned", "first"),
     [
-        (drop_image, {"images without a prediction": 1}, only_first, "no prediction for image 'b'"),
+        (drop_image, {"images without a prediction": 1}, only_first, "no prediction for image 'b'$"),
         (foreign_image, {"predictions of unknown images": 1}, same, "image 99 is not in"),
         (drop_segment, {"segments of a PNG that its JSON lacks": 1}, without_cat, "image 1: .*pixels of segment 300"),
         (extra_segment, {"segments without pixels": 1}, same, "image 1: .*segment 5 has no pixel in the map"),

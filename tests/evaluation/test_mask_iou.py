@@ -99,7 +99,37 @@ def test_example_written_out_in_every_pair_of_forms():
             iou = mask_iou(one, other, height=9, width=10)
             assert iou == mask_iou(other, one, height=9, width=10) == 4 / (12 + 12 - 4)
             assert type(iou) is float
-    assert mask_iou(a[0], b[2]) == 4 / 20  # neither needs a size
+    for one in a[:-1]:  # of which each has a size, so that the other needs none
+        assert [mask_iou(one, other) for other in b] == [mask_iou(other, one) for other in b] == [4 / 20] * 6
+        assert mask_iou(one, b[-1], width=10) == 4 / 20
+
+
+def test_sets_in_every_form():
+    """Masks of one set may differ in form; any mask with a size says it for the polygons of both sets."""
+    boxes = [(1, 1, 5, 4), (3, 2, 6, 6), (0, 0, 10, 9)]
+    bitmaps = np.stack([box_bitmap(9, 10, *box) for box in boxes])
+    polygons = [[[x0, y0, x1, y0, x1, y1, x0, y1]] for x0, y0, x1, y1 in boxes]
+    rles, masks = oracle_rles(bitmaps), MaskCrops.from_bitmaps(bitmaps)
+    expected = [[1, 4 / 20, 12 / 90], [4 / 20, 1, 12 / 90], [12 / 90, 12 / 90, 1]]
+    sized = [masks, bitmaps, bitmaps.astype(np.uint8) * 9, list(bitmaps), rles, (rles[0], polygons[1], bitmaps[2])]
+    for first in sized:
+        for second in [*sized, polygons]:
+            assert mask_ious(first, second).tolist() == mask_ious(second, first).tolist() == expected
+            assert mask_ious(first, second, height=9, width=10).tolist() == expected
+    assert mask_ious(polygons, polygons, height=9, width=10).tolist() == expected
+    crowd = [[1, 4 / 12, 12 / 12], [4 / 12, 1, 12 / 12], [12 / 90, 12 / 90, 1]]
+    assert mask_ious(polygons, rles, crowd=[1, 1, 1]).tolist() == crowd
+
+
+def test_empty_lists_are_sets_without_masks():
+    bitmaps = np.ones((2, 4, 5), bool)
+    for full in (bitmaps, list(bitmaps), MaskCrops.from_bitmaps(bitmaps), oracle_rles(bitmaps)):
+        assert mask_ious([], full).shape == (0, 2)
+        assert mask_ious(full, ()).shape == (2, 0)
+    assert mask_ious([], [POLYGON], height=4, width=5).shape == (0, 1)
+    assert mask_ious([POLYGON], bitmaps[:0]).shape == (1, 0)
+    assert mask_ious([], []).shape == mask_ious([], [], height=4, width="5").shape == (0, 0)
+    assert mask_ious([[]], bitmaps).tolist() == [[0, 0]]  # one mask, of no polygons
 
 
 def test_crowd_divides_by_the_area_of_the_first():
@@ -173,10 +203,6 @@ POLYGON = [[0, 0, 3, 0, 3, 3]]
         ({"size": [5, 4], "counts": [0, 20]}, "one size, but these have 4 x 5 and 5 x 4"),
         (np.ones((1, 4, 5), bool), "second mask: expected a bool or uint8 bitmap, H x W, got bool of shape (1, 4, 5)"),
         (np.ones((4, 5)), "second mask: expected a bool or uint8 bitmap, H x W, got float64 of shape (4, 5)"),
-        (
-            POLYGON,
-            "second mask: polygons do not say how large the image is: give both sides in whole pixels, got height=None",
-        ),
         ({"counts": [0, 20]}, "second mask: RLE: expected a mapping with size and counts"),
         ({"size": [4, 5], "counts": [0, 19]}, "second mask: RLE: expected runs of 4 x 5 = 20 pixels, got 19"),
         ("PYB0", "second mask: expected a bitmap (numpy array), a COCO RLE or a list of polygons, got str"),
@@ -202,6 +228,12 @@ def test_bad_mask_of_a_stated_size(mask, message):
     with pytest.raises(DataError) as error:
         mask_iou(mask, BITMAP, height=4, width=5)
     assert message in str(error.value)
+
+
+def test_two_masks_of_polygons_need_the_size():
+    for call in (lambda: mask_iou(POLYGON, POLYGON), lambda: mask_ious([POLYGON], [])):
+        with pytest.raises(DataError, match=r"^first masks?(\[0\])?: polygons do not say how large .* got height=None"):
+            call()
 
 
 @pytest.mark.parametrize("height", [None, -4, 4.0, "4"])
@@ -232,3 +264,40 @@ def test_sets_of_different_sizes():
     first, second = (MaskCrops.from_bitmaps(np.ones((1, *size), bool)) for size in ((4, 5), (4, 6)))
     with pytest.raises(DataError, match="one size, but these have 4 x 5 and 4 x 6"):
         mask_ious(first, second)
+
+
+@pytest.mark.parametrize(
+    ("masks", "message"),
+    [
+        (
+            [BITMAP, "PYB0"],
+            "second masks[1]: expected a bitmap (numpy array), a COCO RLE or a list of polygons, got str",
+        ),
+        (
+            [BITMAP, BITMAP[:3]],
+            "second masks[0] and [1]: masks of one image have one size, but these have 4 x 5 and 3 x 5",
+        ),
+        ([BITMAP[:3]], "one size, but these have 4 x 5 and 3 x 5"),
+        ([{"size": [4, 5], "counts": [0, 19]}], "second masks[0]: RLE: expected runs of 4 x 5 = 20 pixels, got 19"),
+        (POLYGON, "second masks[0]: polygon: expected x, y of 3 corners or more"),
+        (BITMAP, "second masks: bitmaps: expected bool or uint8, N x H x W, got bool of shape (4, 5)"),
+        (
+            {"size": [4, 5], "counts": [0, 20]},
+            "second masks: expected MaskCrops, an array (N x H x W) or a list of masks",
+        ),
+        (None, "second masks: expected MaskCrops, an array (N x H x W) or a list of masks, got NoneType"),
+    ],
+)
+def test_bad_set(masks, message):
+    with pytest.raises(DataError) as error:
+        mask_ious(BITMAP[None], masks)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("masks", [BITMAP[None], MaskCrops.from_bitmaps(BITMAP[None]), [BITMAP]])
+def test_a_set_of_another_size_than_stated(masks):
+    with pytest.raises(
+        DataError, match=r"^first masks(\[0\])?: it has 4 x 5 pixels, but height=5, width=None was given"
+    ):
+        mask_ious(masks, masks, height=5)

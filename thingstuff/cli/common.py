@@ -17,6 +17,8 @@ _DISK_PROBLEMS = {
     errno.EDQUOT: "the disk quota is used up: make room or choose another output folder",
     errno.EROFS: "the file system is read-only: choose another output folder",
     errno.EACCES: "permission denied: choose a folder you may write to, or mend its permissions",
+    errno.EISDIR: "a folder of this name is in the way: remove it or choose another output folder",
+    errno.ENOTDIR: "a file of this name is in the way: remove it or choose another output folder",
     errno.EPERM: "not permitted: choose a folder you may write to",
 }
 

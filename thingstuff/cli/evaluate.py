@@ -15,6 +15,8 @@ from typing import Any
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError, DataError
 
+FEWEST_DRAWS = 20  # of fewer, 95 % mean nothing
+
 
 def main(argv: list[str] | None = None) -> int:
     return run_command(build_parser(), _evaluate, argv)
@@ -49,6 +51,8 @@ def _evaluate(args: argparse.Namespace) -> int:
     _check(args)
     start_console()
     report = _report(args)
+    if args.curves and not report.scores.curves:
+        raise ConfigError("--curves: only COCO's AP has curves, and these predictions have none: leave it out")
     print(f"\n{report.ground_truth}\n{report.text()}\n")
     print(f"{'results':10} {report.write(args.output / 'results.json')}")
     if args.csv:
@@ -61,11 +65,19 @@ def _evaluate(args: argparse.Namespace) -> int:
 
 
 def _check(args: argparse.Namespace) -> None:
+    from thingstuff.engine.folders import make_writable
+
     for path in (args.predictions, args.compare):
         if path is not None and not path.exists():
             raise DataError(f"there are no predictions at {path}")
-    if args.draws < 2 or args.seed < 0:
-        raise ConfigError(f"--draws must be 2 or more and --seed 0 or more, got {args.draws} and {args.seed}")
+    if args.draws < FEWEST_DRAWS or args.seed < 0:
+        raise ConfigError(f"--draws must be {FEWEST_DRAWS} or more, --seed 0 or more, got {args.draws} and {args.seed}")
+    if args.predictions_folder and args.predictions.is_dir():
+        raise ConfigError("--predictions-folder is for a panoptic JSON, and --predictions is a folder")
+    wrong = [iou for iou in args.iou if not 0 < iou <= 1]
+    if wrong:
+        raise ConfigError(f"--iou {wrong[0]:g}: expected thresholds above 0 and at most 1")
+    make_writable(args.output, "--output")
 
 
 def _report(args: argparse.Namespace) -> Any:
@@ -83,22 +95,23 @@ def _report(args: argparse.Namespace) -> Any:
     truth = open_truth(args.ground_truth, args.truth_folder)
     scores = score(args.predictions, truth, options)
     found = intervals(scores.samples, args.draws, args.seed)
+    if not scores.ap_causes and (args.iou or args.boundary or args.backend != "hotcoco"):
+        scores.notes.append("--iou, --boundary and --backend are for COCO's AP, and had no effect")
+    settings = {"draws": args.draws, "seed": args.seed, "backend": args.backend, "lenient": args.lenient}
     if not args.compare:
-        return ScoreReport(str(args.predictions), truth.name, scores, found)
+        return ScoreReport(str(args.predictions), truth.name, scores, found, settings=settings)
     plain = replace(options, iou_threshs=(), boundary=False, explain=False, panoptic_folder=None)
     others = score(args.compare, truth, plain)
     scores.notes.extend(f"{args.compare}: {note}" for note in others.notes)
     verdicts = differences(scores.samples, others.samples, args.draws, args.seed)
-    return ScoreReport(str(args.predictions), truth.name, scores, found, str(args.compare), verdicts)
+    return ScoreReport(str(args.predictions), truth.name, scores, found, str(args.compare), verdicts, settings)
 
 
 def _write_curves(scores: Any, folder: Path) -> None:
     from thingstuff.report.curves import draw_curves, thresholds_table, write_curves
 
-    if not scores.curves:
-        raise ConfigError("--curves: there are no instances, whose AP is the only metric with curves")
     for task in [task for task in ("segm", "bbox", "keypoints") if task in scores.curves][:1]:
-        print(f"\n{thresholds_table(scores.curves[task]).text()}\n")
+        print(f"\n{thresholds_table(task, scores.curves[task]).text()}\n")
     print(f"{'curves':10} {write_curves(folder / 'curves.csv', scores.curves)}")
     print(f"{'':10} {draw_curves(folder / 'curves.png', scores.curves)}")
 

@@ -2,9 +2,9 @@
 
 Drawn images hold fewer different objects than the data set, and a metric may come out too high or too low of them: AP
 does, since interpolated precision takes the luckiest case. Bias-corrected percentiles (Efron, 1981) are those between
-which the value itself lies in the middle. An interval speaks of other images of the same kind, with the same trained
-model; how much another training run would change the result it cannot say. Where most classes are in only a handful
-of images it is somewhat too narrow.
+which the value itself lies in the middle; here the correction has a bound, and the value is always within. An interval
+speaks of other images of the same kind, with the same trained model; how much another training run would change the
+result it cannot say. Where most classes are in only a handful of images it is somewhat too narrow.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ Verdict = Literal["better", "worse", "undecided"]
 
 _NORMAL = NormalDist()
 _95_PERCENT = 1.959963984540054  # standard deviations of it on either side
+_LEAST_SHARE = _NORMAL.cdf(-1)  # of draws on either side of the value: a larger bias is more than can be corrected
 _MAX_UNDEFINED_SHARE = 0.1  # what one or two of many images decide is undefined in 37 % or 14 % of the draws
 _ROUNDING = 1e-12  # relative; a smaller difference comes from the order of a sum
 _BLOCK_BYTES = 2**24
@@ -187,8 +188,7 @@ def _bounds(value: float, drawn: FloatArray) -> tuple[float, float]:
     if math.isnan(value) or defined.size == 0 or defined.size < (1 - _MAX_UNDEFINED_SHARE) * drawn.size:
         return math.nan, math.nan
     below, tied = defined < value, np.isclose(defined, value, rtol=_ROUNDING, atol=0)
-    share = np.mean(np.where(tied, 0.5, below)).clip(0.5 / defined.size, 1 - 0.5 / defined.size)
+    share = np.mean(np.where(tied, 0.5, below)).clip(_LEAST_SHARE, 1 - _LEAST_SHARE)
     bias = _NORMAL.inv_cdf(float(share))
-    tails = [_NORMAL.cdf(2 * bias + side * _95_PERCENT) for side in (-1, 1)]
-    low, high = np.quantile(defined, tails)
-    return float(low), float(high)
+    low, high = np.quantile(defined, [_NORMAL.cdf(2 * bias + side * _95_PERCENT) for side in (-1, 1)])
+    return float(min(low, value)), float(max(high, value))

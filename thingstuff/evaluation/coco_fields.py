@@ -68,8 +68,21 @@ def result_shape(record: Mapping[str, Any], iou_type: str, size: Size) -> Record
         return {"segmentation": _result_mask(field(record, "segmentation"), size)}
     if iou_type == "bbox":
         return {"bbox": numbers(field(record, "bbox"), "bbox", 4)}
-    points = {"keypoints": numbers(field(record, "keypoints"), "keypoints", 3 * KEYPOINTS)}
+    points = {"keypoints": _keypoints(record)}
     return points | ({"bbox": numbers(field(record, "bbox"), "bbox", 4)} if "bbox" in record else {})
+
+
+def _keypoints(record: Mapping[str, Any]) -> list[float]:
+    """x, y and visibility of each point."""
+    points, count = field(record, "keypoints"), 3 * KEYPOINTS
+    if isinstance(points, list | tuple) and len(points) != count:
+        whole, rest = divmod(len(points), 3)
+        found = f"{len(points)} (no whole points)" if rest else f"{len(points)} ({whole} point{'s' * (whole != 1)})"
+        raise FieldError(
+            f"keypoints must be {count} numbers, {KEYPOINTS} points as of COCO's person, got {found}: other numbers of "
+            "points are not supported"
+        )
+    return numbers(points, "keypoints", count)
 
 
 def _short(value: Any) -> str:
@@ -83,7 +96,7 @@ def _truth_shape(record: Mapping[str, Any], iou_type: str, size: Size) -> Record
     box = {"bbox": numbers(field(record, "bbox"), "bbox", 4)}
     if iou_type == "bbox":
         return box
-    points = numbers(field(record, "keypoints"), "keypoints", 3 * KEYPOINTS)
+    points = _keypoints(record)
     stated = record.get("num_keypoints")
     visible = float(sum(v > 0 for v in points[2::3])) if stated is None else numbers([stated], "num_keypoints", 1)[0]
     return {**box, "keypoints": points, "num_keypoints": int(visible)}

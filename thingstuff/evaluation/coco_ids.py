@@ -39,6 +39,11 @@ class CocoIds:
 
 def listed(truth: Any, key: str, name: str) -> list[Any]:
     """One of the three lists of COCO's format."""
+    if isinstance(truth, list) and _have_scores(truth):
+        raise DataError(
+            f"{name}: expected a dictionary of images, categories and annotations, but these are results, not a ground "
+            "truth: were the two exchanged?"
+        )
     if isinstance(truth, list):
         raise DataError(
             f"{name}: expected a dictionary of images, categories and annotations, got a list: are these the results?"
@@ -47,6 +52,15 @@ def listed(truth: Any, key: str, name: str) -> list[Any]:
     if not isinstance(records, list):
         raise DataError(f"{name}: no list of {key!r}: COCO's format has images, categories and annotations")
     return records
+
+
+def is_ground_truth(content: Any) -> bool:
+    """COCO's three lists, whose annotations have no scores."""
+    return (
+        isinstance(content, Mapping)
+        and all(isinstance(content.get(key), list) for key in ("images", "categories", "annotations"))
+        and not _have_scores(content["annotations"])
+    )
 
 
 def refuse_shared(values: Sequence[Any], key: str, what: str, name: str) -> None:
@@ -73,6 +87,10 @@ def id_hint(what: str, unknown: Any, found: Iterable[Any], known: Collection[Any
     if hint is None and values and known and all(isinstance(i, int) for i in (unknown, *known)):
         hint = _number_hint(what, values, set(known))
     return hint or _OTHER_DATA
+
+
+def _have_scores(records: list[Any]) -> bool:
+    return any(isinstance(record, Mapping) and "score" in record for record in records)
 
 
 def _expect_mappings(records: list[Any], name: str) -> None:
@@ -132,5 +150,7 @@ def _number_hint(what: str, values: set[int], known: set[int]) -> str | None:
         if len(values) > 1 and {v + step for v in values} <= known:
             return f"each {what} id is one too {size}: the ground truth's start at {lowest}"
     if values <= set(range(len(known) + 1)) and highest > len(known):
-        return f"they look like places in a list, and the ground truth's {what} ids have gaps"
+        have_gaps = highest - lowest >= len(known)
+        true_ids = f"ground truth's {what} ids {'have gaps' if have_gaps else f'start at {lowest}'}"
+        return f"they look like places in a list, and the {true_ids}"
     return None

@@ -28,13 +28,18 @@ Source = str | os.PathLike[str] | JsonFile
 
 @dataclass(frozen=True)
 class CocoInput:
-    """Ids are contiguous from 1. `categories` carry names; `truths` and `results` are annotations of kept images."""
+    """Ids are contiguous from 1. `categories` carry names; `truths` and `results` are annotations of kept images.
+
+    `unlisted` is how many annotations of the whole ground truth were left out silently, because their image or category
+    is not listed there; pycocotools leaves them out too.
+    """
 
     iou_type: str
     images: list[Record]
     categories: list[Record]
     truths: list[Record]
     results: list[Record]
+    unlisted: int = 0
 
     @property
     def ground_truth(self) -> Record:
@@ -49,11 +54,15 @@ class CocoInput:
 
 @dataclass(frozen=True)
 class CocoTruth:
-    """A ground truth that is read and checked already: for one that serves several evaluations."""
+    """A ground truth that is read and checked already: for one that serves several evaluations.
+
+    `unlisted` is as in `CocoInput`.
+    """
 
     iou_type: str
     ids: CocoIds
     truths: list[Record]
+    unlisted: int = 0
 
     @classmethod
     def read(cls, source: Source | Mapping[str, Any], iou_type: str, skips: Skips | None = None) -> CocoTruth:
@@ -61,7 +70,8 @@ class CocoTruth:
         with _collection_paused():
             ids = CocoIds.read(file.content, file.name)
             annotations = listed(file.content, "annotations", file.name)
-            return cls(iou_type, ids, read_truths(annotations, Reading(file.name, iou_type, ids, skips)))
+            truths, unlisted = read_truths(annotations, Reading(file.name, iou_type, ids, skips))
+        return cls(iou_type, ids, truths, unlisted)
 
     def with_filled_polygons(self) -> CocoTruth:
         """Polygons as RLE, the same that every evaluation would make of them."""
@@ -92,7 +102,8 @@ def read_coco_input(
     image_ids: Collection[Any] | None = None,
     skips: Skips | None = None,
 ) -> CocoInput:
-    """Read, check and renumber. Truth of an image or category that is not listed is left out, as in pycocotools.
+    """Read, check and renumber. Truth of an image or category that is not listed is left out, as in pycocotools; how
+    many annotations that were is said by `unlisted`.
 
     As Detectron2 does, results for `segm` lose their `bbox`: with it, COCO would take the box's area for the mask's.
 
@@ -114,6 +125,7 @@ def read_coco_input(
         categories=[{"id": position, "name": truth.ids.names[i]} for i, position in truth.ids.categories.items()],
         truths=truth.truths if image_ids is None else [t for t in truth.truths if t["image_id"] in kept],
         results=converted if image_ids is None else [r for r in converted if r["image_id"] in kept],
+        unlisted=truth.unlisted,
     )
 
 

@@ -56,11 +56,12 @@ def comparable_images(
     """The images of the truth, in its order; an error unless the predictions are of exactly these.
 
     With `skips` predictions of unknown images are left out, and so are images without a prediction, or whose
-    predicted PNG is not there.
+    predicted PNG is not there; that the whole folder is not there stays an error.
     """
     missing = [i for i in truth.records if i not in predicted.records]
     for image_id in missing:
-        message = f"{predicted.json_path}: no prediction for image {image_id!r} ({len(missing)} are missing)"
+        way_on = f" {_how_to_go_on(len(missing))}" if skips is None else ""
+        message = f"{predicted.json_path}: no prediction for image {image_id!r}{way_on}"
         _refuse("images without a prediction", message, skips)
     for image_id in predicted.records:
         if image_id not in truth.records:
@@ -109,6 +110,14 @@ class CocoPanoptic:
     def png_path(self, image_id: int | str) -> Path:
         return self.folder / str(self.records[image_id]["file_name"])
 
+    def expect_folder(self) -> None:
+        """Refuse a folder that is not there, which is most often one of another name."""
+        if not self.folder.is_dir():
+            raise DataError(
+                f"{self.json_path}: its PNGs are looked for in {self.folder}, which is no folder: say which it is: "
+                "truth_folder or predicted_folder in Python, --truth-folder or --predictions-folder on the command line"
+            )
+
     def read(self, image_id: int | str) -> PanopticMap:
         """One image's map; the error for a damaged or contradicting one names the image and the file.
 
@@ -120,6 +129,7 @@ class CocoPanoptic:
         try:
             return self._read(self.png_path(image_id), self.records[image_id]["segments_info"], image_id)
         except DataError as error:
+            self.expect_folder()
             raise DataError(f"image {image_id!r}: {error}") from error
 
     def read_runs(self, image_id: int | str) -> SegmentRuns:
@@ -164,12 +174,19 @@ class _Noting:
         self.skips.add(kind, self.place + message)
 
 
+def _how_to_go_on(missing: int) -> str:
+    if missing == 1:
+        return "(1 is missing): predict it, or read leniently to leave it out"
+    return f"({missing} are missing): predict them, or read leniently to leave them out"
+
+
 def _with_png(image_ids: Iterable[int | str], predicted: CocoPanoptic, skips: Skips) -> tuple[int | str, ...]:
     found = []
     for image_id in image_ids:
         if predicted.png_path(image_id).exists():
             found.append(image_id)
         else:
+            predicted.expect_folder()
             skips.add("images without a prediction", f"image {image_id!r}: no file {predicted.png_path(image_id)}")
     return tuple(found)
 
@@ -259,4 +276,5 @@ def _add(counts: PanopticCounts, image_id: int | str, predicted: CocoPanoptic, t
     try:
         return counts.add(found, true)
     except DataError as error:
-        raise DataError(f"image {image_id!r}: {predicted.png_path(image_id)}: {error}") from error
+        files = f"{predicted.png_path(image_id)}, whose truth is {truth.png_path(image_id)}"
+        raise DataError(f"image {image_id!r}: {files}: {error}") from error

@@ -13,7 +13,7 @@ import numpy as np
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.coco_fields import FieldError, Record, field, read_score, result_shape, truth_fields
-from thingstuff.evaluation.coco_ids import CocoIds, id_hint, refuse_shared
+from thingstuff.evaluation.coco_ids import CocoIds, id_hint, is_ground_truth, refuse_shared
 from thingstuff.evaluation.rle_check import damaged_rles
 from thingstuff.evaluation.skips import Skips
 
@@ -43,8 +43,11 @@ class Reading:
         self.skips.add(kind, message)
 
 
-def read_truths(annotations: Sequence[Any], reading: Reading) -> list[Record]:
-    """Renumbered from 1. What is of an image or category that is not listed is left out silently, as in pycocotools."""
+def read_truths(annotations: Sequence[Any], reading: Reading) -> tuple[list[Record], int]:
+    """Renumbered from 1, and how many are of an image or category that is not listed.
+
+    Those are left out silently, as in pycocotools.
+    """
     stated_ids = [a.get("id") if isinstance(a, Mapping) else None for a in annotations]
     refuse_shared(stated_ids, "annotations", "annotation id", reading.name)
     ids, iou_type = reading.ids, reading.iou_type
@@ -58,8 +61,8 @@ def read_truths(annotations: Sequence[Any], reading: Reading) -> list[Record]:
         record = annotations[number]
         return f": annotations[{number}]" + (f" (id {record.get('id')!r})" if isinstance(record, Mapping) else "")
 
-    truths = _sift(annotations, _Converter(convert, place, "malformed annotations"), reading)
-    return [{**truth, "id": number} for number, truth in enumerate(truths, 1)]
+    truths, unlisted = _sift(annotations, _Converter(convert, place, "malformed annotations"), reading)
+    return [{**truth, "id": number} for number, truth in enumerate(truths, 1)], unlisted
 
 
 def read_results(found: Any, reading: Reading) -> list[Record]:
@@ -91,7 +94,7 @@ def read_results(found: Any, reading: Reading) -> list[Record]:
         return {**ids.rename(record), **shape, "score": score}
 
     converter = _Converter(convert, lambda number: f"[{number}]", "malformed detections", has_kinds=True)
-    converted = _sift(found, converter, reading)
+    converted, _ = _sift(found, converter, reading)
     return _with_boxes_of_the_first(converted) if iou_type == "keypoints" else converted
 
 
@@ -109,22 +112,24 @@ class _Converter:
         return (self.has_kinds and getattr(error, "kind", None)) or self.malformed
 
 
-def _sift(records: Sequence[Any], converter: _Converter, reading: Reading) -> list[Record]:
-    """The records that count, converted."""
-    numbers, converted = [], []
+def _sift(records: Sequence[Any], converter: _Converter, reading: Reading) -> tuple[list[Record], int]:
+    """The records that count, converted, and how many were left out without a word."""
+    numbers, converted, silent = [], [], 0
     for number, record in enumerate(records):
         try:
             changed = converter.convert(record)
         except DataError as error:
             reading.leave_out(converter.place(number), converter.kind(error), error)
             continue
-        if changed is not None:
+        if changed is None:
+            silent += 1
+        else:
             converted.append(changed)
             numbers.append(number)
     faults = _faults(converted, reading.iou_type)
     for row, message in faults.items():
         reading.leave_out(converter.place(numbers[row]), converter.malformed, message)
-    return [record for row, record in enumerate(converted) if row not in faults] if faults else converted
+    return [record for row, record in enumerate(converted) if row not in faults] if faults else converted, silent
 
 
 def _is_listed(record: Any, ids: CocoIds) -> bool:
@@ -141,6 +146,10 @@ def _is_known(value: Any, known: Collection[Any]) -> bool:
 
 def expect_list(found: Any, name: str) -> None:
     """Refuse what is no list of detections."""
+    if is_ground_truth(found):
+        raise DataError(
+            f"{name}: expected a list of detections, but this is a ground truth, not results: were the two exchanged?"
+        )
     if isinstance(found, Mapping) and "annotations" in found:
         raise DataError(
             f"{name}: expected a list of detections, got a dictionary with 'annotations': COCO's results are the bare "

@@ -19,4 +19,4 @@ class Skips:
 
     def lines(self) -> list[str]:
         """One line a kind, for the reader of the scores."""
-        return [f"skipped {count} {kind}, the first: {self.firsts[kind]}" for kind, count in self.counts.items()]
+        return [f"left out: {count} x {kind}, the first: {self.firsts[kind]}" for kind, count in self.counts.items()]

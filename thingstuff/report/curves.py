@@ -16,11 +16,19 @@ from thingstuff.report.table import Table
 _SHOWN_IOUS = (0.5, 0.75)
 
 
-def thresholds_table(curves: PrecisionRecall, iou: float = 0.5) -> Table:
-    """For each class the score from which on precision and recall are in balance (highest F1)."""
+def best_thresholds(curves: PrecisionRecall, iou: float = 0.5) -> dict[str, dict[str, float]]:
+    """For each class the score with the highest F1, and what it gives in percent."""
     points = {name: curves.best_f1(name, iou) for name in curves.categories}
-    rows = [[name, p.score, *(100 * v for v in (p.precision, p.recall, p.f1))] for name, p in points.items()]
-    headers = ["best threshold of", "score", "precision", "recall", "F1"]
+    return {
+        name: {"score": p.score, "precision": 100 * p.precision, "recall": 100 * p.recall, "f1": 100 * p.f1}
+        for name, p in points.items()
+    }
+
+
+def thresholds_table(task: str, curves: PrecisionRecall, iou: float = 0.5) -> Table:
+    """For each class the score from which on precision and recall are in balance (highest F1)."""
+    rows = [[name, *point.values()] for name, point in best_thresholds(curves, iou).items()]
+    headers = [f"{TASK_TITLES[task]}: best threshold of", "score", "precision", "recall", "F1"]
     footnote = f"the score threshold with the highest F1 at IoU {iou:g}; recall is known to a hundredth"
     return Table(rows, headers, digits=2, footnotes=[footnote])
 

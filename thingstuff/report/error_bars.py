@@ -27,8 +27,12 @@ def differences(
     samples: Mapping[str, Sample], others: Mapping[str, Sample], draws: int, seed: int
 ) -> dict[str, Difference]:
     """Metric -> this minus the other in percent, on the same images, for the metrics that both have."""
+    shared = [name for name in samples if name in others]
+    if not shared:
+        have = " and ".join(", ".join(each) or "no metric with error bars" for each in (samples, others))
+        raise DataError(f"nothing to compare: the two predictions have {have}")
     found = {}
-    for name in watched([name for name in samples if name in others], "differences"):
+    for name in watched(shared, "differences"):
         one, other = samples[name], others[name]
         if set(one.image_ids) != set(other.image_ids):
             raise DataError(f"{name}: the two predictions are of other images: compare those of the same images")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from thingstuff.errors import DataError
+from thingstuff.errors import ConfigError, DataError
 from thingstuff.evaluation import CocoPanoptic
 from thingstuff.evaluation.json_file import JsonFile
 
@@ -23,11 +23,16 @@ class GroundTruth:
     stuff_names: tuple[str, ...] = ()  # of their labels
     ignore_label: int = 255
     key_ids: Mapping[str, int | str] = field(default_factory=dict)
+    is_file: bool = False
 
 
 def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
     """`name` is a COCO instances or panoptic JSON (with its PNGs in `folder`), or else a registered data set."""
-    return _of_file(Path(name), folder) if Path(name).exists() else _of_dataset(name)
+    if Path(name).exists():
+        return _of_file(Path(name), folder)
+    if folder is not None:
+        raise ConfigError(f"--truth-folder is for a panoptic JSON, and {name} is no file")
+    return _of_dataset(name)
 
 
 def _of_file(path: Path, folder: Path | None) -> GroundTruth:
@@ -35,11 +40,12 @@ def _of_file(path: Path, folder: Path | None) -> GroundTruth:
     content = file.content
     notes = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(notes, list):
-        raise DataError(f"{path}: expected COCO's instances or panoptic format, with a list of annotations")
+        hint = ": are these the predictions?" if isinstance(content, list) else ""
+        raise DataError(f"{path}: expected COCO's instances or panoptic format, with a list of annotations{hint}")
     key_ids = _key_ids(path, content.get("images", []))
     if any(isinstance(note, dict) and "segments_info" in note for note in notes):
-        return GroundTruth(str(path), panoptic=CocoPanoptic.open(path, folder), key_ids=key_ids)
-    return GroundTruth(str(path), instances=file, key_ids=key_ids)
+        return GroundTruth(str(path), panoptic=CocoPanoptic.open(path, folder), key_ids=key_ids, is_file=True)
+    return GroundTruth(str(path), instances=file, key_ids=key_ids, is_file=True)
 
 
 def _key_ids(path: Path, images: Any) -> dict[str, int | str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
 from thingstuff.evaluation.ap_causes import ap_causes
+from thingstuff.evaluation.ap_curves import SAME_IOU
 from thingstuff.evaluation.ap_matches import ap_matches
 from thingstuff.evaluation.boundary_ap import BoundaryOptions, evaluate_boundary
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, CocoOptions, average_precision
@@ -20,7 +21,6 @@ from thingstuff.evaluation.lvis_ap import LvisOptions, evaluate_lvis
 from thingstuff.report.results_table import TASK_TITLES
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 
-Records = Sequence[Mapping[str, Any]]
 Truth = JsonFile | Mapping[str, Any]  # in COCO's or in LVIS's format
 
 _FIELDS = {"bbox": "bbox", "segm": "segmentation", "keypoints": "keypoints"}
@@ -30,32 +30,37 @@ def score_instances(results: JsonFile, truth: Truth, options: ScoreOptions, scor
     """Box AP where there are boxes, mask AP where there are masks, keypoint AP where there are keypoints."""
     expect_list(results.content, results.name)
     score_task = _score_lvis if _is_lvis(truth) else _score_coco
-    for task in _tasks(results.content, truth):
+    tasks = _tasks(results, truth, scores)
+    for task in tasks:
         score_task(task, results, truth, options, scores)
+    if options.boundary and score_task is _score_lvis:
+        raise DataError("boundary AP is for a ground truth in COCO's format, not for LVIS's: leave --boundary out")
     if options.boundary:
         _score_boundary(results, truth, options, scores)
 
 
-def _tasks(records: Records, truth: Truth) -> list[str]:
-    """A task needs its field in every record; what is no record at all is for the task's reader to name."""
-    usable = [record for record in records if isinstance(record, Mapping)]
-    tasks = [task for task, field in _FIELDS.items() if all(field in record for record in usable)]
-    if not records or not _has_keypoints(truth):
-        tasks = [task for task in tasks if task != "keypoints"]
+def _tasks(results: JsonFile, truth: Truth, scores: Scores) -> list[str]:
+    """A task needs its field in every prediction and in the truth; one that some predictions lack is said."""
+    records = [record for record in results.content if isinstance(record, Mapping)]
+    if not records:
+        return [task for task in ("bbox", "segm") if _in_some(truth, "annotations", _FIELDS[task])] or ["bbox"]
+    counts = {task: sum(field in record for record in records) for task, field in _FIELDS.items()}
+    tasks, lacking = [], []
+    for task, field in ((task, field) for task, field in _FIELDS.items() if counts[task]):
+        if counts[task] < len(records):
+            lacking.append(f"{len(records) - counts[task]} of {len(records)} predictions have no {field!r}")
+        elif not _in_some(truth, "annotations", field) and _in_some(truth, "annotations", "id"):
+            lacking.append(f"the ground truth has no {field!r}")
+        else:
+            tasks.append(task)
     if not tasks:
-        counts = Counter(field for record in usable for field in _FIELDS.values() if field in record)
-        raise DataError(
-            f"no field is in all {len(usable)} predictions, of {', '.join(_FIELDS.values())}: {dict(counts)}"
-        )
+        raise DataError(f"{results.name}: {'; '.join(lacking) or 'no prediction has a box, a mask or keypoints'}")
+    scores.notes.extend(f"{reason}, so that nothing is said about it" for reason in lacking)
     return tasks
 
 
 def _is_lvis(truth: Truth) -> bool:
     return _in_some(truth, "categories", "frequency")
-
-
-def _has_keypoints(truth: Truth) -> bool:
-    return _in_some(truth, "annotations", "keypoints")
 
 
 def _in_some(truth: Truth, key: str, field: str) -> bool:
@@ -71,7 +76,7 @@ def _score_lvis(task: str, results: JsonFile, truth: Truth, options: ScoreOption
     scores.results[task] = measured.percent() | recalls
     scores.undefined[task] = dict(measured.undefined)
     scores.note_skips(f"{TASK_TITLES[task]} AP", skips)
-    scores.notes.append(f"{TASK_TITLES[task]} AP is LVIS's: error bars and causes are for COCO's only")
+    scores.notes.append(f"{TASK_TITLES[task]} AP is LVIS's: error bars, causes and further IoUs are for COCO's only")
 
 
 def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
@@ -86,16 +91,36 @@ def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOption
     if options.explain and task != "keypoints":
         scores.ap_causes[task] = ap_causes(data)
     scores.note_skips(title, skips)
+    scores.note_once(_images_without(data), _unlisted(data))
     mistake = find_id_mistake(data, measured.numbers["AP"])
     if mistake:
         scores.notes.append(f"{title}: {mistake}")
 
 
+def _images_without(data: CocoInput) -> str | None:
+    """Of predictions in a file nobody knows whether an image was seen and nothing found, or not seen at all."""
+    with_objects = {truth["image_id"] for truth in data.truths}
+    missing = len(with_objects - {result["image_id"] for result in data.results})
+    if not missing:
+        return None
+    return f"{missing} of the {len(with_objects)} images with objects have no detection: AP counts them as missed"
+
+
+def _unlisted(data: CocoInput) -> str | None:
+    if not data.unlisted:
+        return None
+    return f"annotations of images or categories that the ground truth does not list are left out: {data.unlisted}"
+
+
 def coco_percent(measured: CocoAP) -> dict[str, float]:
     """In percent, as in training: AP under Detectron2's keys, recalls under COCO's, and AP@0.30 of further IoUs."""
     recalls = {name: 100 * value for name, value in measured.numbers.items() if name.startswith("AR")}
-    further = {f"AP@{iou:.2f}": 100 * value for iou, value in measured.at_iou.items()}
+    further = {f"AP@{_shown(iou)}": 100 * value for iou, value in measured.at_iou.items()}
     return measured.percent() | recalls | further
+
+
+def _shown(iou: float) -> str:
+    return f"{iou:.2f}" if abs(round(iou, 2) - iou) < SAME_IOU else f"{iou:g}"
 
 
 def _at_own_cap(data: CocoInput, options: CocoOptions) -> dict[str, float]:

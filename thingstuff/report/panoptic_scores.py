@@ -46,7 +46,9 @@ class _FromFiles:
 
     def read(self, image_id: int | str) -> PredictedImage:
         panoptic = self.found.read(image_id)
-        return PredictedImage(str(image_id), *panoptic.ids.shape, image_id=image_id, panoptic=panoptic)
+        return PredictedImage(
+            self.found.png_path(image_id).name, *panoptic.ids.shape, image_id=image_id, panoptic=panoptic
+        )
 
 
 def score_panoptic_file(path: Path, truth: CocoPanoptic, options: ScoreOptions, scores: Scores) -> None:
@@ -69,6 +71,7 @@ def score_panoptic(
         except DataError as error:
             raise DataError(f"predictions of {image.key!r}: {error}") from error
         causes = causes + one if one else causes
+        scores.has_ledger |= image.ledger is not None
     quality = sum(counts.values(), PanopticCounts.empty(truth.categories)).scores()
     scores.results["panoptic_seg"] = quality.percent()
     scores.undefined["panoptic_seg"] = dict(quality.undefined)

@@ -57,7 +57,12 @@ class Scores:
     ap_causes: dict[str, ApCauses] = field(default_factory=dict)  # by task
     curves: dict[str, PrecisionRecall] = field(default_factory=dict)  # by task
     panoptic_causes: PanopticCauses | None = None
+    has_ledger: bool = False  # so that it is known what a merge dropped
     notes: list[str] = field(default_factory=list)
 
     def note_skips(self, title: str, skips: Skips | None) -> None:
         self.notes.extend(f"{title}: {line}" for line in (skips.lines() if skips else ()))
+
+    def note_once(self, *notes: str | None) -> None:
+        """What each task would say again."""
+        self.notes.extend(note for note in notes if note and note not in self.notes)

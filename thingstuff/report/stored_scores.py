@@ -18,6 +18,7 @@ from thingstuff.report.ground_truth import GroundTruth
 from thingstuff.report.instance_scores import score_instances
 from thingstuff.report.panoptic_scores import FromStore, score_panoptic, score_panoptic_file
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
+from thingstuff.report.store_categories import refuse_other_numbering, renumbering
 from thingstuff.store import Store
 from thingstuff.store.index import Entry
 from thingstuff.structures import VOID
@@ -50,8 +51,12 @@ def _is_panoptic(content: Any) -> bool:
 
 def _store_folder(folder: Path) -> Path:
     """A store itself, or the one below an output folder."""
-    inner = sorted(p.parent for p in (folder / "predictions").glob("*/meta.json"))
-    return inner[0] if len(inner) == 1 and not (folder / "meta.json").exists() else folder
+    if (folder / "meta.json").exists():
+        return folder
+    inner = sorted(path.parent for part in ("predictions/*", "*") for path in folder.glob(f"{part}/meta.json"))
+    if len(inner) > 1:
+        raise DataError(f"{folder} holds several stores: give one of {', '.join(map(str, inner))}")
+    return inner[0] if inner else folder
 
 
 def _instance_truth(truth: GroundTruth) -> Any:
@@ -70,19 +75,33 @@ def _panoptic_truth(path: Path, truth: GroundTruth) -> CocoPanoptic:
 
 
 def _score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> None:
+    if not store.entries:
+        raise DataError(f"{store.folder} is empty: no image was predicted")
     ids = _image_ids(store, truth, options, scores)
     entries = [entry for entry in store.entries if entry.key in ids]
     if truth.instances is not None and any(entry.has_detections for entry in entries):
         records = [r for key in watched(ids, "reading detections") for r in store.coco_records(key, ids[key])]
+        _renumber(records, store, truth, scores)
         score_instances(JsonFile(str(store.folder), records), truth.instances, options, scores)
     if truth.stuff_files and any(entry.has_stuff_map for entry in entries):
         _score_semantic(store, ids, truth, scores)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in entries):
+        refuse_other_numbering(store.meta.categories, truth.panoptic.categories)
         keys = {ids[entry.key]: entry.key for entry in entries if entry.has_panoptic}
         score_panoptic(FromStore(store, keys), keys, truth.panoptic, options, scores)
     if not scores.results:
         raise DataError(f"{store.folder} and {truth.name} have nothing in common that could be evaluated")
-    scores.notes.extend(_missing(ids, truth))
+    scores.notes.extend([*_missing(ids, truth), *_other_dataset(store, truth)])
+
+
+def _renumber(records: list[dict[str, Any]], store: Store, truth: GroundTruth, scores: Scores) -> None:
+    """Give the records, in place, the ids that their categories have in the truth."""
+    content = truth.instances.content if isinstance(truth.instances, JsonFile) else truth.instances
+    categories = content.get("categories") if isinstance(content, Mapping) else None
+    moved, notes = renumbering(store.meta.categories, categories if isinstance(categories, list) else ())
+    for record in records if moved else ():
+        record["category_id"] = moved.get(record["category_id"], record["category_id"])
+    scores.notes.extend(notes)
 
 
 def _image_ids(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> dict[str, int | str]:
@@ -142,3 +161,10 @@ def _missing(ids: Mapping[str, int | str], truth: GroundTruth) -> list[str]:
         f"{missing} of the {len(known)} images of {truth.name} have no prediction: "
         "AP counts their objects as missed, mean IoU and PQ leave them out"
     ]
+
+
+def _other_dataset(store: Store, truth: GroundTruth) -> list[str]:
+    made_for = store.meta.dataset
+    if made_for in (None, truth.name) or truth.is_file:
+        return []
+    return [f"the store holds predictions of {made_for}: has {truth.name} the same images under the same ids?"]

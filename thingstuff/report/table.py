@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -41,7 +41,8 @@ class Table:
 
     def markdown(self) -> str:
         notes = (f"\\{note}" if note.startswith(UNDEFINED) else note for note in self.footnotes)  # no bullet
-        return "\n\n".join([self._formatted("pipe"), *notes])
+        plain = replace(self, rows=[[_escaped(cell) for cell in row] for row in self.rows])
+        return "\n\n".join([plain._formatted("pipe"), *notes])
 
     def _formatted(self, style: str) -> str:
         from tabulate import tabulate
@@ -52,6 +53,11 @@ class Table:
         # tabulate's own alignments apply to rows only, so that without any the headers need theirs said
         options: dict[str, Any] = {"colalign": sides if cells else None, "headersalign": sides}
         return tabulate(cells, self.headers, tablefmt=style, disable_numparse=True, **options)
+
+
+def _escaped(cell: Any) -> Any:
+    """What would end a cell or a row of Markdown."""
+    return " ".join(cell.replace("|", "\\|").splitlines()) if isinstance(cell, str) else cell
 
 
 def text_table(
