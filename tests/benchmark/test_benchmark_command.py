@@ -43,8 +43,8 @@ def test_evaluate_prints_a_table_and_writes_json(small, tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in lines[2:8]] == ["mask"] * 3 + ["box"] * 3
     assert "ours ms" in lines[0]
-    assert "median of 1 alternating turns; ratio = reference / ours" in lines[6]
-    assert lines[7] == "threads that a library may use: 1"
+    assert "median of 1 alternating turns; ratio = reference / ours" in lines[8]
+    assert lines[9] == "threads that a library may use: 1"
 
 
 def test_memory_has_a_table_of_its_own(monkeypatch, tmp_path, capsys):
