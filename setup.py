@@ -30,6 +30,7 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_namespace_packages(include=["thingstuff", "thingstuff.*"]),
+    package_data={"thingstuff.report.page": ["*.j2", "*.css", "*.js"]},
     cmdclass={"build_py": BuildWithRecipes},
     install_requires=[
         "torch>=2.11",
@@ -45,11 +46,12 @@ setup(
         "pyyaml>=6",
         "shapely>=2",
         "tabulate>=0.9",
+        "jinja2>=3.1",
         "tqdm>=4.66",
     ],
     extras_require={
         "boundary": ["vernier>=0.5.4,<0.6"],
-        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "types-PyYAML"],
+        "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "types-PyYAML", "playwright>=1.45"],
     },
     entry_points={"console_scripts": ["thingstuff = thingstuff.cli.main:main"]},
     classifiers=[

@@ -11,6 +11,7 @@ COMMANDS = {
     "train_net": "train a model from a config, or evaluate one",
     "predict": "predict images, videos or a data set: pictures, counts, cut-outs, exports",
     "evaluate": "score stored predictions: box and mask AP, mean IoU, panoptic quality",
+    "compare": "what going panoptic costs and gives: one store or several, as tables and a page",
     "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
     "dataset": "write the embedded data set",
     "benchmark": "measure speed against the reference programs",

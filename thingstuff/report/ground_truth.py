@@ -25,6 +25,12 @@ class GroundTruth:
     key_ids: Mapping[str, int | str] = field(default_factory=dict)
     is_file: bool = False
 
+    def category_records(self) -> list[Any]:
+        """COCO's records of the instances' categories."""
+        content = self.instances.content if isinstance(self.instances, JsonFile) else self.instances
+        records = content.get("categories") if isinstance(content, Mapping) else None
+        return records if isinstance(records, list) else []
+
 
 def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
     """`name` is a COCO instances or panoptic JSON (with its PNGs in `folder`), or else a registered data set."""

@@ -30,7 +30,7 @@ def score(predictions: Path, truth: GroundTruth, options: ScoreOptions = _AS_COC
     """`predictions`: a store, the folder that predict.py wrote, a COCO results JSON, or a COCO panoptic JSON."""
     scores = Scores()
     if predictions.is_dir():
-        _score_store(Store.open(_store_folder(predictions)), truth, options, scores)
+        score_store(Store.open(store_folder(predictions)), truth, options, scores)
         return scores
     file = JsonFile.read(predictions)
     if not _is_panoptic(file.content):
@@ -49,7 +49,7 @@ def _is_panoptic(content: Any) -> bool:
     return isinstance(content, Mapping) and not without
 
 
-def _store_folder(folder: Path) -> Path:
+def store_folder(folder: Path) -> Path:
     """A store itself, or the one below an output folder."""
     if (folder / "meta.json").exists():
         return folder
@@ -74,10 +74,11 @@ def _panoptic_truth(path: Path, truth: GroundTruth) -> CocoPanoptic:
 # ---- stores ------------------------------------------------------------------------------------------------------
 
 
-def _score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> None:
+def score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> None:
+    """Everything that store and truth have in common, into `scores`."""
     if not store.entries:
         raise DataError(f"{store.folder} is empty: no image was predicted")
-    ids = _image_ids(store, truth, options, scores)
+    ids = image_ids(store, truth, options, scores)
     entries = [entry for entry in store.entries if entry.key in ids]
     if truth.instances is not None and any(entry.has_detections for entry in entries):
         records = [r for key in watched(ids, "reading detections") for r in store.coco_records(key, ids[key])]
@@ -96,15 +97,13 @@ def _score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores
 
 def _renumber(records: list[dict[str, Any]], store: Store, truth: GroundTruth, scores: Scores) -> None:
     """Give the records, in place, the ids that their categories have in the truth."""
-    content = truth.instances.content if isinstance(truth.instances, JsonFile) else truth.instances
-    categories = content.get("categories") if isinstance(content, Mapping) else None
-    moved, notes = renumbering(store.meta.categories, categories if isinstance(categories, list) else ())
+    moved, notes = renumbering(store.meta.categories, truth.category_records())
     for record in records if moved else ():
         record["category_id"] = moved.get(record["category_id"], record["category_id"])
     scores.notes.extend(notes)
 
 
-def _image_ids(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> dict[str, int | str]:
+def image_ids(store: Store, truth: GroundTruth, options: ScoreOptions, scores: Scores) -> dict[str, int | str]:
     """Key -> the data set's id: the one that the store knows, or else that of the image with this name."""
     skips, ids = options.skips(), {}
     for entry in store.entries:
@@ -138,13 +137,14 @@ def _score_semantic(store: Store, ids: Mapping[str, int | str], truth: GroundTru
     for key in watched(keys, "semantics"):
         predicted = store.read(key, panoptic=False).stuff_map
         labels = np.where(predicted == VOID, truth.ignore_label, predicted)
-        each[ids[key]] = empty.add(labels, _labels(truth, ids[key]))
+        each[ids[key]] = empty.add(labels, read_labels(truth, ids[key]))
     scores.results["sem_seg"] = sum(each.values(), empty).scores().percent()
     confusions = np.stack([counts.confusion for counts in each.values()])
     scores.samples["mIoU"] = Sample(tuple(each), semantic_miou(confusions))
 
 
-def _labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
+def read_labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
+    """H x W labels of stuff, as the data set numbers them."""
     file = truth.stuff_files.get(image_id)
     labels = None if file is None else cv2.imread(file, cv2.IMREAD_UNCHANGED)
     if labels is None:

@@ -1,0 +1,106 @@
+"""`tools/compare.py`: tables, a record and a page; what cannot be compared is one clear line."""
+
+import json
+
+import numpy as np
+import pytest
+from helpers import assert_one_line
+
+from thingstuff.merge import Greedy, merge
+from thingstuff.store import PredictedImage, StoreMeta, StoreWriter
+from thingstuff.structures import Categories, Category, Detections, MaskCrops
+
+CATEGORIES = Categories((Category(1, "dog"), Category(2, "cat"), Category(3, "sky", isthing=False)))
+SIDE = 40
+
+
+def square(x, y, side):
+    mask = np.zeros((SIDE, SIDE), bool)
+    mask[y : y + side, x : x + side] = True
+    return mask
+
+
+MASKS = (square(2, 2, 20), square(5, 4, 20), square(24, 26, 12))  # the second lies mostly below the first
+
+
+def write_store(folder, key="a.png"):
+    """Three instances of which the merge drops exactly the second: 72 % of it is covered by the first."""
+    bitmaps = np.stack(MASKS)
+    masks = MaskCrops.from_bitmaps(bitmaps)
+    boxes = masks.boxes_xyxy.astype(np.float32)
+    found = Detections(masks, boxes, np.array([0.9, 0.8, 0.7], np.float32), np.array([1, 2, 2]))
+    stuff = np.ones((SIDE, SIDE), np.uint16)
+    panoptic, ledger = merge(found, stuff, CATEGORIES, Greedy(0.5, 0, 0.5))
+    with StoreWriter.open(folder, StoreMeta("c", "w", CATEGORIES)) as writer:
+        writer.append(PredictedImage(key, SIDE, SIDE, 1, found, stuff, panoptic, tuple(ledger.records())))
+    return folder
+
+
+@pytest.fixture
+def truth(tmp_path):
+    """All three objects are there."""
+    notes = [
+        {"id": n, "image_id": 1, "iscrowd": 0, "category_id": c, **r}
+        for n, (c, r) in enumerate(zip((1, 2, 2), _shapes(), strict=True), 1)
+    ]
+    path = tmp_path / "truth.json"
+    content = {"images": [{"id": 1, "file_name": "a.png", "height": SIDE, "width": SIDE}], "annotations": notes}
+    path.write_text(json.dumps(content | {"categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}]}))
+    return path
+
+
+def _shapes():
+    masks = MaskCrops.from_bitmaps(np.stack(MASKS))
+    for rle, box, mask in zip(masks.to_rles(), masks.bboxes_xywh().tolist(), MASKS, strict=True):
+        yield {"segmentation": rle, "bbox": box, "area": int(mask.sum())}
+
+
+def test_the_one_dropped_instance_is_named_with_its_rule_and_numbers(run_tool, truth, tmp_path):
+    store = write_store(tmp_path / "one")
+    code, out, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")
+    assert code == 0, error
+    found = json.loads((tmp_path / "out/compare.json").read_text())["stores"]["one"]["merge"]
+    assert found["instances"]["overlap"] == {"instances": 1, "true": 1, "lost": 1}
+    # two cats, one of them gone: precision 1 up to recall 0.5, which are 51 of 101 points; the dog stays
+    assert found["stages"]["instances"]["numbers"]["AP"] == pytest.approx(100)
+    assert found["stages"]["panoptic"]["numbers"]["AP"] == pytest.approx((100 + 100 * 51 / 101) / 2)
+    assert "1 of the 3 instances that had found an object no longer do" in out
+    page = (tmp_path / "out/compare.html").read_text()
+    covered = np.logical_and(MASKS[0], MASKS[1]).sum() / MASKS[1].sum()
+    assert f"dropped: {covered:.0%} already covered by dog #1, limit 50%" in page
+
+
+def test_names_that_are_html_stay_text(run_tool, truth, tmp_path):
+    store = write_store(tmp_path / "<b>store", "<img src=x onerror=alert(1)>.png")
+    code, _, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")
+    assert code == 0, error
+    page = (tmp_path / "out/compare.html").read_text()
+    assert "<img src=x" not in page
+    assert "<b>store" not in page
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["absent"], "there is no store at"),
+        (["one", "other"], "of other images"),
+        (["one", "--names", "a", "b"], "need as many names"),
+        (["one", "--draws", "3"], "--draws must be 20 or more"),
+        (["one", "--ground-truth", "shapes_vall"], "shapes_vall"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(run_tool, truth, tmp_path, options, words):
+    write_store(tmp_path / "one")
+    write_store(tmp_path / "other", "b.png")
+    paths = [tmp_path / o if o in ("absent", "one", "other") else o for o in options]
+    given = [] if "--ground-truth" in options else ["--ground-truth", truth]
+    code, _, error = run_tool("compare", *paths, *given, "--output", tmp_path / "out")
+    assert code == 2
+    assert_one_line(error, words)
+    assert not (tmp_path / "out/compare.html").exists()
+
+
+def test_a_store_without_a_data_set_asks_for_the_truth(run_tool, tmp_path):
+    code, _, error = run_tool("compare", write_store(tmp_path / "one"), "--output", tmp_path / "out")
+    assert code == 2
+    assert_one_line(error, "--ground-truth")

@@ -1,0 +1,107 @@
+"""Comparing stores: the numbers are those of the parts, the words say them, and what does not fit is refused."""
+
+import json
+
+import numpy as np
+import pytest
+
+from thingstuff.errors import DataError
+from thingstuff.evaluation import CocoPanoptic, evaluate_coco
+from thingstuff.evaluation.merged_instances import things_of
+from thingstuff.merge import Greedy, merge
+from thingstuff.report.comparison import AP_IN_MAP, ComparisonOptions, compare_stores
+from thingstuff.report.comparison_page import comparison_page
+from thingstuff.report.comparison_report import record, tables, text, verdict
+from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
+from thingstuff.structures import Detections
+
+FEW = ComparisonOptions(draws=50)
+
+
+@pytest.fixture
+def write_store(small_shapes):
+    """A function: folder, rule -> a store of shapes_val: true instances with random scores, merged with true stuff."""
+    from thingstuff.data.shapes import CATEGORIES
+
+    truth = CocoPanoptic.open(small_shapes / "annotations/panoptic_val.json", small_shapes / "panoptic_val")
+
+    def write(folder, rule=None, keys=None):
+        rng = np.random.default_rng(0)
+        meta = StoreMeta("c", "w", CATEGORIES, dataset="shapes_val", image_root=str(small_shapes / "val"))
+        with StoreWriter.open(folder, meta) as writer:
+            for image_id, note in truth.records.items():
+                true = truth.read(image_id)
+                found = true.to_detections()
+                scores = rng.uniform(0.3, 1, len(found)).astype(np.float32)
+                found = Detections(found.masks, found.boxes_xyxy, scores, found.category_ids)
+                stuff = true.stuff_map(CATEGORIES)
+                panoptic, ledger = merge(found, stuff, CATEGORIES, rule or Greedy(0.5, 0, 0.5))
+                image = PredictedImage(
+                    note["file_name"], *stuff.shape, image_id, found, stuff, panoptic, tuple(ledger.records())
+                )
+                if keys is None or image.key in keys:
+                    writer.append(image)
+        return folder
+
+    return write
+
+
+def test_one_store_says_what_its_merge_costs(write_store, small_shapes, tmp_path):
+    comparison = compare_stores([write_store(tmp_path / "one")], options=FEW)
+    store = comparison.stores[0]
+    records = [r for key, i in store.ids.items() for r in things_of(store.store.read(key).panoptic, i)]
+    expected = evaluate_coco(small_shapes / "annotations/instances_val.json", records, "segm").numbers["AP"]
+    assert store.merge.stages["panoptic"].ap.numbers["AP"] == pytest.approx(expected)
+    assert store.scores.results["segm"]["AP"] == pytest.approx(100)
+    sentences = verdict(comparison)
+    assert f"{100 * expected:.1f} of the things in the map" in sentences[0]
+    assert "one map with stuff" in sentences[1]
+    assert AP_IN_MAP in text(comparison)
+    found = json.loads(json.dumps(record(comparison)))["stores"]["one"]
+    assert found["merge"]["stages"]["panoptic"]["numbers"]["AP"] == pytest.approx(100 * expected)
+
+
+def test_several_stores_are_held_against_the_first(write_store, tmp_path):
+    folders = [write_store(tmp_path / "strict"), write_store(tmp_path / "lax", Greedy(0.9, 0, 0.0))]
+    comparison = compare_stores(folders, options=FEW)
+    found = comparison.differences["lax"]
+    assert found["mask AP"].value == 0
+    assert found[AP_IN_MAP].verdict == "better", "nothing is dropped for its score"
+    assert found["PQ"].verdict == "better"
+    assert any("lax against strict" in sentence for sentence in verdict(comparison))
+    assert any(title == "lax minus strict" for title, _ in tables(comparison))
+
+
+def test_what_does_not_fit_is_refused(write_store, tmp_path):
+    whole = write_store(tmp_path / "whole")
+    keys = Store.open(whole).keys()
+    part = write_store(tmp_path / "part", keys=keys[1:])
+    with pytest.raises(DataError, match=rf"whole and part are of other images: '{keys[0]}' is in whole alone"):
+        compare_stores([whole, part], options=FEW)
+    with pytest.raises(DataError, match="two stores have one name"):
+        compare_stores([whole, whole], options=ComparisonOptions(names=("a", "a")))
+    with pytest.raises(DataError, match="2 stores need as many names, got 1"):
+        compare_stores([whole, whole], options=ComparisonOptions(names=("a",)))
+
+
+def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp_path):
+    comparison = compare_stores([write_store(tmp_path / "one")], options=FEW)
+    page = comparison_page(comparison, most_images=3)
+    images = list(page.images)
+    assert len(images) == 3
+    assert list(images[0].pictures) == [
+        "input",
+        "ground truth",
+        *(f"one: {v}" for v in ("box", "semantic", "instance", "panoptic")),
+    ]
+    ranks = [image.ranks["disagreement"] for image in images]
+    assert ranks == sorted(ranks, reverse=True)
+    layer = images[0].layers["one: panoptic"]
+    store = comparison.stores[0].store
+    ledger = store.read(images[0].key).ledger
+    dropped = [r for r in ledger if r["kind"] == "instance" and r["outcome"] == "dropped"]
+    assert len(layer.dropped) == len(dropped)
+    assert all("below the limit 0.50" in s.text for s in layer.dropped)
+    assert {s.outcome for s in images[0].layers["ground truth"].segments} == {"true"}
+    assert page.verdict[0].startswith("Going panoptic")
+    assert list(comparison_page(comparison, 0).images) == []

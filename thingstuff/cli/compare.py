@@ -1,0 +1,71 @@
+"""What do I gain and lose by going panoptic? Compare the instances and the panoptic map of stores, on one page.
+
+Examples:
+  compare.py output/photos                         one store: its instances against its panoptic map
+  compare.py output/two_models output/one_network  several stores of the same images
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from thingstuff.cli.common import run_command
+from thingstuff.errors import ConfigError, DataError
+
+MOST_IMAGES = 200
+
+
+def main(argv: list[str] | None = None) -> int:
+    return run_command(build_parser(), _compare, argv)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("stores", type=Path, nargs="+", metavar="STORE", help="a store, or the output folder of predict.py")
+    add("--output", type=Path, default=Path("output/compare"), metavar="DIR", help="default: output/compare")
+    add("--ground-truth", metavar="NAME|FILE", help="default: the data set that the first store was made of")
+    add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
+    add("--names", nargs="+", default=[], metavar="NAME", help="of the stores (default: their folders')")
+    add("--images", type=int, default=MOST_IMAGES, metavar="N", help=f"on the page, at most (default {MOST_IMAGES})")
+    add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
+    add("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
+    return parser
+
+
+def _compare(args: argparse.Namespace) -> int:
+    from thingstuff.console import start_console
+    from thingstuff.engine.folders import make_writable
+    from thingstuff.files import write_json
+    from thingstuff.report.comparison import ComparisonOptions, compare_stores
+    from thingstuff.report.comparison_page import comparison_page
+    from thingstuff.report.comparison_report import record, text
+    from thingstuff.report.page import write_page
+
+    _check(args)
+    make_writable(args.output, "--output")
+    start_console()
+    options = ComparisonOptions(args.names, args.truth_folder, args.draws, args.seed)
+    comparison = compare_stores(args.stores, args.ground_truth, options)
+    print(f"\n{text(comparison)}\n")
+    write_json(args.output / "compare.json", record(comparison))
+    print(f"{'results':10} {args.output / 'compare.json'}")
+    page = write_page(comparison_page(comparison, args.images), args.output / "compare.html")
+    print(f"{'page':10} {page}")
+    return 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for store in args.stores:
+        if not store.is_dir():
+            raise DataError(f"there is no store at {store}: give the output folder of predict.py")
+    if args.draws < 20 or args.seed < 0 or args.images < 0:
+        raise ConfigError("--draws must be 20 or more, --seed and --images 0 or more")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Several predictions of the same images side by side, and for each what its panoptic merge gains and loses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from thingstuff.errors import DataError
+from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
+from thingstuff.evaluation.bootstrap import Difference, Interval
+from thingstuff.evaluation.merge_cost import MergeCost, MergeCostOptions, merge_cost
+from thingstuff.evaluation.merged_instances import MergedImage
+from thingstuff.evaluation.stuff_cost import StuffCost, StuffImage, stuff_cost
+from thingstuff.progress import watched
+from thingstuff.report.error_bars import differences, intervals
+from thingstuff.report.ground_truth import GroundTruth, open_truth
+from thingstuff.report.scores import Sample, ScoreOptions, Scores
+from thingstuff.report.store_categories import renumbering
+from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder
+from thingstuff.store import Store
+
+AP_IN_MAP = "mask AP in the map"
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """`names` of the stores, in their order (default: their folders'); the draws are those of the error bars."""
+
+    names: Sequence[str] = ()
+    truth_folder: Path | None = None
+    draws: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Compared:
+    """One store: its scores as `evaluate.py` gives them, and what the merge costs where there are panoptic maps."""
+
+    name: str
+    store: Store
+    ids: Mapping[str, int | str]  # the truth's image id of each key
+    scores: Scores
+    intervals: Mapping[str, Interval]
+    merge: MergeCost | None = None
+    stuff: StuffCost | None = None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """`differences` of each later store to the first, by name and metric."""
+
+    truth: GroundTruth
+    stores: tuple[Compared, ...]
+    differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
+
+
+_DEFAULT = ComparisonOptions()
+
+
+def compare_stores(
+    folders: Sequence[Path], ground_truth: str | None = None, options: ComparisonOptions = _DEFAULT
+) -> Comparison:
+    """Score every store on the truth, by default the data set that the first was made for."""
+    stores = [Store.open(store_folder(folder)) for folder in folders]
+    names = _names(folders, options.names)
+    _refuse_other_images(stores, names)
+    truth = open_truth(_truth_name(stores[0], ground_truth), options.truth_folder)
+    compared = tuple(_score(*one, truth, options) for one in zip(names, stores, strict=True))
+    first, *others = compared
+    found = {other.name: differences(_samples(other), _samples(first), options.draws, options.seed) for other in others}
+    return Comparison(truth, compared, found)
+
+
+def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:
+    names = list(given) or [folder.resolve().name for folder in folders]
+    if len(names) != len(folders):
+        raise DataError(f"{len(folders)} stores need as many names, got {len(names)}")
+    if len(set(names)) < len(names):
+        names = [str(folder) for folder in folders] if not given else names
+    if len(set(names)) < len(names):
+        raise DataError(f"two stores have one name: {', '.join(names)}")
+    return names
+
+
+def _refuse_other_images(stores: Sequence[Store], names: Sequence[str]) -> None:
+    first = set(stores[0].keys())
+    for store, name in zip(stores[1:], names[1:], strict=True):
+        other = first ^ set(store.keys())
+        if other:
+            holder = names[0] if min(other) in first else name
+            raise DataError(
+                f"{names[0]} and {name} are of other images: {min(other)!r} is in {holder} alone ({len(other)} such "
+                "images): predict the same images with both"
+            )
+
+
+def _truth_name(store: Store, given: str | None) -> str:
+    name = given or store.meta.dataset
+    if name is None:
+        raise DataError(f"{store.folder} was not made of a data set: say the truth with --ground-truth")
+    return name
+
+
+def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptions) -> Compared:
+    scores = Scores()
+    score_store(store, truth, ScoreOptions(), scores)
+    ids = image_ids(store, truth, ScoreOptions(), Scores())
+    found = intervals(scores.samples, options.draws, options.seed)
+    merged = all(e.has_panoptic and e.has_detections for e in store.entries) and truth.instances is not None
+    compared = Compared(name, store, ids, scores, found)
+    if not merged or "segm" not in scores.results:
+        return compared
+    return Compared(name, store, ids, scores, found, *_costs(compared, truth, options))
+
+
+def _costs(
+    compared: Compared, truth: GroundTruth, options: ComparisonOptions
+) -> tuple[MergeCost | None, StuffCost | None]:
+    store = compared.store
+    assert truth.instances is not None
+    moved, _ = renumbering(store.meta.categories, truth.category_records())
+    settings = MergeCostOptions(moved, options.draws, options.seed)
+    cost = merge_cost(_merged_images(compared), truth.instances, "segm", settings)
+    stuff_names = tuple(category.name for category in store.meta.categories.stuff)
+    if not truth.stuff_files or truth.stuff_names[1:] != stuff_names:
+        return cost, None
+    images = _stuff_images(compared, truth)
+    draws = {"draws": options.draws, "seed": options.seed}
+    return cost, stuff_cost(images, store.meta.categories, truth.ignore_label, **draws)
+
+
+def _merged_images(compared: Compared) -> Iterator[MergedImage]:
+    for key, image_id in watched(list(compared.ids.items()), f"{compared.name}: instances and segments"):
+        image = compared.store.read(key, stuff=False)
+        records = compared.store.coco_records(key, image_id)
+        yield MergedImage(image_id, records, image.panoptic, image.ledger)
+
+
+def _stuff_images(compared: Compared, truth: GroundTruth) -> Iterator[StuffImage]:
+    for key, image_id in watched(list(compared.ids.items()), f"{compared.name}: stuff"):
+        image = compared.store.read(key)
+        if image.stuff_map is not None and image.panoptic is not None:
+            yield StuffImage(image_id, image.stuff_map, image.panoptic, read_labels(truth, image_id))
+
+
+def _samples(compared: Compared) -> dict[str, Sample]:
+    """Those of the scores, and AP of the things in the panoptic map."""
+    samples = dict(compared.scores.samples)
+    if compared.merge:
+        metric = coco_ap_metric(compared.merge.stages["panoptic"].matches)
+        samples[AP_IN_MAP] = Sample(samples["mask AP"].image_ids, metric)
+    return samples

@@ -1,0 +1,59 @@
+"""What the ledger says about one instance or stuff region, as a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from thingstuff.merge import InstanceEntry, Ledger, StuffEntry
+from thingstuff.structures import Categories
+
+Entry = InstanceEntry | StuffEntry
+
+
+def ledger_texts(ledger: Ledger, categories: Categories) -> tuple[dict[int, str], dict[int, str]]:
+    """Sentences by segment id for what is in the map, and by index for the instances that were dropped."""
+    entries: tuple[Entry, ...] = (*ledger.instances, *ledger.stuff)
+    names = {entry.index: _name(entry, categories) for entry in ledger.instances}
+    present = {entry.segment_id: entry_text(entry, names) for entry in entries if entry.segment_id is not None}
+    return present, {e.index: entry_text(e, names) for e in ledger.instances if e.outcome == "dropped"}
+
+
+def entry_text(entry: Entry, names: Mapping[int, str]) -> str:
+    """`names` are those of the instances by index, for who took its pixels."""
+    if entry.outcome == "kept":
+        return "kept whole"
+    takers = _takers(entry, names)
+    if entry.outcome == "eroded":
+        share = entry.lost_px / max(entry.area_px, 1)
+        return f"eroded: {share:.0%} of its pixels went to {takers or 'things'}"
+    return f"dropped: {_reason(entry, takers)}"
+
+
+def _reason(entry: Entry, takers: str) -> str:
+    value, limit = entry.value or 0.0, entry.threshold or 0.0
+    match entry.reason:
+        case "confidence":
+            return f"its score {value:.2f} is below the limit {limit:.2f}"
+        case "overlap":
+            return f"{value:.0%} already covered by {takers or 'others'}, limit {limit:.0%}"
+        case "area":
+            return f"{value:.0f} pixels are left, limit {limit:.0f}"
+        case "empty":
+            return "its mask is empty"
+        case "covered":
+            return f"nothing of it is left, all is covered by {takers or 'things'}"
+    return f"{entry.reason} {value:g}, limit {limit:g}"
+
+
+def _takers(entry: Entry, names: Mapping[int, str]) -> str:
+    if not isinstance(entry, InstanceEntry) or not entry.covered_by:
+        return ""
+    index, _ = entry.covered_by[0]
+    others = len(entry.covered_by) - 1
+    return names.get(index, f"instance {index}") + (f" and {others} more" if others else "")
+
+
+def _name(entry: InstanceEntry, categories: Categories) -> str:
+    """An instance in the map goes by its segment's number, which the page shows too."""
+    name = categories.by_id(entry.category_id).name
+    return name if entry.segment_id is None else f"{name} #{entry.segment_id}"
