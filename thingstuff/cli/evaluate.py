@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--lenient", action="store_true", help="leave out records that cannot count, and say how many")
     add("--csv", action="store_true", help="also write results.csv, one line a metric")
     add("--markdown", action="store_true", help="also write the tables to results.md")
-    add("--curves", action="store_true", help="also write precision over recall: curves.csv and curves.png")
+    add("--curves", action="store_true", help="also write precision over recall and the reliability of scores")
     return parser
 
 
@@ -90,7 +90,12 @@ def _report(args: argparse.Namespace) -> Any:
     from thingstuff.report.stored_scores import score
 
     options = ScoreOptions(
-        args.backend, tuple(args.iou), args.boundary, args.lenient, panoptic_folder=args.predictions_folder
+        args.backend,
+        tuple(args.iou),
+        args.boundary,
+        args.lenient,
+        reliability=args.curves,
+        panoptic_folder=args.predictions_folder,
     )
     truth = open_truth(args.ground_truth, args.truth_folder)
     scores = score(args.predictions, truth, options)
@@ -100,7 +105,7 @@ def _report(args: argparse.Namespace) -> Any:
     settings = {"draws": args.draws, "seed": args.seed, "backend": args.backend, "lenient": args.lenient}
     if not args.compare:
         return ScoreReport(str(args.predictions), truth.name, scores, found, settings=settings)
-    plain = replace(options, iou_threshs=(), boundary=False, explain=False, panoptic_folder=None)
+    plain = replace(options, iou_threshs=(), boundary=False, explain=False, reliability=False, panoptic_folder=None)
     others = score(args.compare, truth, plain)
     scores.notes.extend(f"{args.compare}: {note}" for note in others.notes)
     verdicts = differences(scores.samples, others.samples, args.draws, args.seed)
@@ -108,12 +113,19 @@ def _report(args: argparse.Namespace) -> Any:
 
 
 def _write_curves(scores: Any, folder: Path) -> None:
-    from thingstuff.report.curves import draw_curves, thresholds_table, write_curves
+    from thingstuff.report.curves import thresholds_table, write_curves
+    from thingstuff.report.figures import precision_recall_figure, reliability_figure, save_figure
+    from thingstuff.report.results_table import TASK_TITLES
 
     for task in [task for task in ("segm", "bbox", "keypoints") if task in scores.curves][:1]:
         print(f"\n{thresholds_table(task, scores.curves[task]).text()}\n")
-    print(f"{'curves':10} {write_curves(folder / 'curves.csv', scores.curves)}")
-    print(f"{'':10} {draw_curves(folder / 'curves.png', scores.curves)}")
+    written = [write_curves(folder / "curves.csv", scores.curves)]
+    figures = {"curves": precision_recall_figure(scores.curves)}
+    figures |= {f"reliability_{t}": reliability_figure(r, TASK_TITLES[t]) for t, r in scores.reliability.items()}
+    for name, figure in figures.items():
+        written += [save_figure(figure, folder / f"{name}{suffix}") for suffix in (".png", ".svg")]
+    for path in written:
+        print(f"{'curves':10} {path}")
 
 
 if __name__ == "__main__":

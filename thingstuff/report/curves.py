@@ -1,4 +1,4 @@
-"""Precision over recall: all curves as a file, their means as a picture, and the score threshold for each class."""
+"""Precision over recall: all curves as a file, and the score threshold that suits each class."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from thingstuff.evaluation.ap_curves import PrecisionRecall
 from thingstuff.files import whole_file
 from thingstuff.report.results_table import TASK_TITLES
 from thingstuff.report.table import Table
-
-_SHOWN_IOUS = (0.5, 0.75)
 
 
 def best_thresholds(curves: PrecisionRecall, iou: float = 0.5) -> dict[str, dict[str, float]]:
@@ -48,23 +46,4 @@ def write_curves(path: Path, curves: Mapping[str, PrecisionRecall]) -> Path:
                         writer.writerow([task, f"{iou:.2f}", name, f"{recall:.2f}", precision, shown])
     with whole_file(path) as file:
         file.write(text.getvalue().encode())
-    return path
-
-
-def draw_curves(path: Path, curves: Mapping[str, PrecisionRecall]) -> Path:
-    """One panel a task, the mean over the classes at IoU 0.5, 0.75 and over 0.50:0.95, as a PNG."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(curves), 4), layout="constrained")
-    FigureCanvasAgg(figure)
-    for axes, (task, curve) in zip(figure.subplots(1, len(curves), squeeze=False)[0], curves.items(), strict=True):
-        for iou in (*_SHOWN_IOUS, None):
-            title = "IoU 0.50:0.95" if iou is None else f"IoU {iou:.2f}"
-            axes.plot(curve.recalls, curve.mean(iou), label=title)
-        axes.set(title=TASK_TITLES[task], xlabel="recall", ylabel="precision", xlim=(0, 1), ylim=(0, 1.02))
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower left")
-    with whole_file(path) as file:
-        figure.savefig(file, format="png", dpi=120)
     return path

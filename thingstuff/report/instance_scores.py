@@ -18,6 +18,7 @@ from thingstuff.evaluation.coco_records import expect_list
 from thingstuff.evaluation.id_mapping import find_id_mistake
 from thingstuff.evaluation.json_file import JsonFile
 from thingstuff.evaluation.lvis_ap import LvisOptions, evaluate_lvis
+from thingstuff.report.figures import score_reliability
 from thingstuff.report.results_table import TASK_TITLES
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 
@@ -90,6 +91,8 @@ def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOption
     scores.samples[title] = Sample(tuple(i["id"] for i in data.images), coco_ap_metric(ap_matches(data)))
     if options.explain and task != "keypoints":
         scores.ap_causes[task] = ap_causes(data)
+    if options.reliability:
+        scores.reliability[task] = score_reliability(data)
     scores.note_skips(title, skips)
     scores.note_once(_images_without(data), _unlisted(data))
     mistake = find_id_mistake(data, measured.numbers["AP"])

@@ -11,6 +11,7 @@ from thingstuff.evaluation.bootstrap import BlockMetric
 from thingstuff.evaluation.coco_ap import Backend
 from thingstuff.evaluation.panoptic_causes import PanopticCauses
 from thingstuff.evaluation.skips import Skips
+from thingstuff.report.figures import Reliability
 
 Results = dict[str, dict[str, float]]
 
@@ -20,7 +21,7 @@ class ScoreOptions:
     """How to evaluate. `panoptic_folder` is where the PNGs of a panoptic JSON are, if not in the folder of its name.
 
     With `explain`, the causes of lost AP and PQ are found too. With `lenient`, records that cannot count are left out
-    and noted.
+    and noted; with `reliability` it is counted how often a score means what it says.
     """
 
     backend: Backend = "hotcoco"
@@ -28,6 +29,7 @@ class ScoreOptions:
     boundary: bool = False
     lenient: bool = False
     explain: bool = True
+    reliability: bool = False
     panoptic_folder: Path | None = None
 
     def skips(self) -> Skips | None:
@@ -56,6 +58,7 @@ class Scores:
     samples: dict[str, Sample] = field(default_factory=dict)
     ap_causes: dict[str, ApCauses] = field(default_factory=dict)  # by task
     curves: dict[str, PrecisionRecall] = field(default_factory=dict)  # by task
+    reliability: dict[str, Reliability] = field(default_factory=dict)  # by task
     panoptic_causes: PanopticCauses | None = None
     has_ledger: bool = False  # so that it is known what a merge dropped
     notes: list[str] = field(default_factory=list)
