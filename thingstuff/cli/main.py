@@ -12,6 +12,7 @@ COMMANDS = {
     "predict": "predict images, videos or a data set: pictures, counts, cut-outs, exports",
     "evaluate": "score stored predictions: box and mask AP, mean IoU, panoptic quality",
     "compare": "what going panoptic costs and gives: one store or several, as tables and a page",
+    "tune_merge": "find better thresholds of the merge on stored predictions",
     "figures": "draw figures of results and trainings, from their files",
     "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
     "dataset": "write the embedded data set",

@@ -107,7 +107,7 @@ def image_ids(store: Store, truth: GroundTruth, options: ScoreOptions, scores: S
     """Key -> the data set's id: the one that the store knows, or else that of the image with this name."""
     skips, ids = options.skips(), {}
     for entry in store.entries:
-        image_id = _image_id(entry, truth)
+        image_id = image_id_of(entry, truth)
         if image_id is not None:
             ids[entry.key] = image_id
             continue
@@ -119,7 +119,8 @@ def image_ids(store: Store, truth: GroundTruth, options: ScoreOptions, scores: S
     return ids
 
 
-def _image_id(entry: Entry, truth: GroundTruth) -> int | str | None:
+def image_id_of(entry: Entry, truth: GroundTruth) -> int | str | None:
+    """The id that the store knows, or that of the image with this name; None if there is none."""
     names = (entry.key, Path(entry.key).name)
     return (
         entry.image_id
