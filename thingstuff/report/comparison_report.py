@@ -73,11 +73,11 @@ def _merge_sentences(store: Compared, comparison: Comparison) -> list[str]:
     parts = [f"{100 * cost.cost(stage):+.1f} {clause}" for stage, clause in _STAGE_CLAUSES.items()]
     lost = sum(count.lost for count in cost.outcomes.values())
     true = sum(count.true for count in cost.outcomes.values())
-    sentences = [
+    said = (
         f"{_subject(store, comparison)} {change} mask AP: {before:.1f} of the instances, {after:.1f} of the things in "
-        f"the map. Step by step: {', '.join(parts[:-1])} and {parts[-1]}; {lost} of the {true} instances that had found "
-        "an object no longer do."
-    ]
+    )
+    said += f"the map. Step by step: {', '.join(parts[:-1])} and {parts[-1]}; {lost} of the {true} instances that had "
+    sentences = [f"{said}found an object no longer do."]
     return [*sentences, _gain_sentence(store)] if "panoptic_seg" in store.scores.results else sentences
 
 
