@@ -91,6 +91,16 @@ def test_ap_has_an_interval_and_a_comparison_a_verdict(evaluate, tmp_path):
     assert (same["value"], same["verdict"]) == (0, "undecided")
 
 
+def test_classes_have_intervals_of_their_own(evaluate):
+    truth, results = scene(20)
+    code, _, error, record = evaluate(truth, results, "--class-intervals")
+    assert code == 0, error
+    for name in NAMES:
+        found = record["class_intervals"]["segm"][name]
+        assert found["low"] <= found["value"] <= found["high"]
+        assert found["value"] == pytest.approx(numbers(record)["segm"][f"AP-{name}"], abs=1e-9)
+
+
 def test_causes_confusions_and_reasons_are_said(evaluate):
     truth, results = scene()
     wrong = [r | {"category_id": 2} if r["category_id"] == 1 and n % 2 else r for n, r in enumerate(results)]

@@ -35,6 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--compare", type=Path, metavar="PATH", help="other predictions of the same images, for a verdict")
     add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
     add("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
+    add("--class-intervals", action="store_true", help="intervals of each class too, in results.json")
     add("--iou", type=float, nargs="+", default=[], metavar="T", help="AP at these IoU thresholds too")
     add("--boundary", action="store_true", help="boundary AP too; needs the extra thingstuff[boundary]")
     add("--backend", choices=("hotcoco", "pycocotools"), default="hotcoco", help="what counts AP (default hotcoco)")
@@ -83,7 +84,7 @@ def _check(args: argparse.Namespace) -> None:
 def _report(args: argparse.Namespace) -> Any:
     from dataclasses import replace
 
-    from thingstuff.report.error_bars import differences, intervals
+    from thingstuff.report.error_bars import class_intervals, differences, intervals
     from thingstuff.report.ground_truth import open_truth
     from thingstuff.report.score_report import ScoreReport
     from thingstuff.report.scores import ScoreOptions
@@ -103,13 +104,17 @@ def _report(args: argparse.Namespace) -> Any:
     if not scores.ap_causes and (args.iou or args.boundary or args.backend != "hotcoco"):
         scores.notes.append("--iou, --boundary and --backend are for COCO's AP, and had no effect")
     settings = {"draws": args.draws, "seed": args.seed, "backend": args.backend, "lenient": args.lenient}
+    of_classes = class_intervals(scores.class_samples if args.class_intervals else {}, args.draws, args.seed)
+    report = ScoreReport(
+        str(args.predictions), truth.name, scores, found, class_intervals=of_classes, settings=settings
+    )
     if not args.compare:
-        return ScoreReport(str(args.predictions), truth.name, scores, found, settings=settings)
+        return report
     plain = replace(options, iou_threshs=(), boundary=False, explain=False, reliability=False, panoptic_folder=None)
     others = score(args.compare, truth, plain)
     scores.notes.extend(f"{args.compare}: {note}" for note in others.notes)
     verdicts = differences(scores.samples, others.samples, args.draws, args.seed)
-    return ScoreReport(str(args.predictions), truth.name, scores, found, str(args.compare), verdicts, settings)
+    return replace(report, compared_with=str(args.compare), differences=verdicts)
 
 
 def _write_curves(scores: Any, folder: Path) -> None:

@@ -92,6 +92,12 @@ class MergeCost:
         pairs = {stage: (stage, _before(stage)) for stage in STAGES[1:]}
         return {name: self.compare(*pair) for name, pair in (pairs | {"whole": (STAGES[-1], STAGES[0])}).items()}
 
+    @cached_property
+    def category_intervals(self) -> Mapping[str, Difference]:
+        """Category -> what the whole merge costs in its AP."""
+        names = self.stages[STAGES[0]].matches.categories
+        return {name: self.compare(STAGES[-1], STAGES[0], name) for name in names}
+
     def compare(self, stage: str, baseline: str, category: str | None = None) -> Difference:
         """AP (of one category if it is named) of a stage minus that of another, with 95 % bounds."""
         one, other = (_of_category(self.stages[name].matches, category) for name in (stage, baseline))

@@ -23,6 +23,19 @@ def intervals(samples: Mapping[str, Sample], draws: int = 1000, seed: int = 0) -
     return found
 
 
+def class_intervals(
+    samples: Mapping[str, Mapping[str, Sample]], draws: int = 1000, seed: int = 0
+) -> dict[str, dict[str, Interval]]:
+    """Task -> class -> the interval of its AP or PQ in percent."""
+    return {
+        task: {
+            name: bootstrap(_in_percent(one.metric), len(one.image_ids), draws=draws, seed=seed)
+            for name, one in watched(list(own.items()), f"error bars of classes, {task}")
+        }
+        for task, own in samples.items()
+    }
+
+
 def differences(
     samples: Mapping[str, Sample], others: Mapping[str, Sample], draws: int, seed: int
 ) -> dict[str, Difference]:

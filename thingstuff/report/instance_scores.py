@@ -10,7 +10,7 @@ from thingstuff.errors import DataError
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
 from thingstuff.evaluation.ap_causes import ap_causes
 from thingstuff.evaluation.ap_curves import SAME_IOU
-from thingstuff.evaluation.ap_matches import ap_matches
+from thingstuff.evaluation.ap_matches import ApMatches, ap_matches
 from thingstuff.evaluation.boundary_ap import BoundaryOptions, evaluate_boundary
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, CocoOptions, average_precision
 from thingstuff.evaluation.coco_input import CocoInput, read_coco_input
@@ -88,7 +88,12 @@ def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOption
     scores.results[task] = coco_percent(measured) | _at_own_cap(data, coco)
     scores.undefined[task] = dict(measured.undefined)
     scores.curves[task] = measured.curves
-    scores.samples[title] = Sample(tuple(i["id"] for i in data.images), coco_ap_metric(ap_matches(data)))
+    ids, matches = tuple(i["id"] for i in data.images), ap_matches(data)
+    scores.samples[title] = Sample(ids, coco_ap_metric(matches))
+    scores.class_samples[task] = {
+        name: Sample(ids, coco_ap_metric(ApMatches(matches.images, {name: own})))
+        for name, own in matches.categories.items()
+    }
     if options.explain and task != "keypoints":
         scores.ap_causes[task] = ap_causes(data)
     if options.reliability:

@@ -41,6 +41,7 @@ def merge_cost_record(cost: MergeCost, stuff: StuffCost | None = None) -> dict[s
         "iou_type": cost.iou_type,
         "stages": {stage: _stage_record(cost, stage) for stage in STAGES},
         "whole": _interval_record(cost.intervals["whole"]),
+        "by_category": {name: _interval_record(found) for name, found in cost.category_intervals.items()},
         "instances": {name: asdict(count) for name, count in cost.outcomes.items()},
     }
     return record | {"stuff": _stuff_record(stuff)} if stuff else record
@@ -70,10 +71,12 @@ def _stages_table(cost: MergeCost) -> Table:
 def _parts_table(cost: MergeCost) -> Table:
     before, after = cost.stages[STAGES[0]].ap, cost.stages[STAGES[-1]].ap
     pairs = {words: (before.numbers[size], after.numbers[size]) for size, words in _SIZES.items()}
-    rows = [[name, *_pair(*pair)] for name, pair in pairs.items()]
-    rows += [[name, *_pair(value, after.per_category[name])] for name, value in before.per_category.items()]
-    headers = [f"{TASK_TITLES[cost.iou_type]} AP", "instances", "panoptic", "difference"]
-    return Table(rows, headers, align="lrrr", digits=2)
+    rows = [[name, *_pair(*pair), None, None] for name, pair in pairs.items()]
+    for name, value in before.per_category.items():
+        bounds = cost.category_intervals[name]
+        rows.append([name, *_pair(value, after.per_category[name]), *_percent(bounds.low, bounds.high)])
+    headers = [f"{TASK_TITLES[cost.iou_type]} AP", "instances", "panoptic", "difference", "95 % from", "to"]
+    return Table(rows, headers, align="lrrrrr", digits=2)
 
 
 def _outcomes_table(cost: MergeCost) -> Table:

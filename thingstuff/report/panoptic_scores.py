@@ -95,3 +95,7 @@ def _add_samples(counts: Mapping[int | str, PanopticCounts], categories: Categor
     isthing = np.array([category.isthing for category in categories.all])
     for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
         scores.samples[name] = Sample(tuple(counts), panoptic_pq(columns[:, chosen]))
+    scores.class_samples["panoptic_seg"] = {
+        category.name: Sample(tuple(counts), panoptic_pq(columns[:, [row]]))
+        for row, category in enumerate(categories.all)
+    }

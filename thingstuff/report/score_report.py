@@ -38,6 +38,7 @@ class ScoreReport:
     intervals: Mapping[str, Interval]
     compared_with: str | None = None
     differences: Mapping[str, Difference] = field(default_factory=dict)
+    class_intervals: Mapping[str, Mapping[str, Interval]] = field(default_factory=dict)  # by task
     settings: Mapping[str, Any] = field(default_factory=dict)  # what was asked for, for the record
 
     def tables(self) -> list[Table]:
@@ -84,6 +85,7 @@ class ScoreReport:
             "results": {self.ground_truth: self.scores.results},
             "undefined": {task: reasons for task, reasons in self.scores.undefined.items() if reasons},
             "intervals": as_records(self.intervals),
+            "class_intervals": {task: as_records(found) for task, found in self.class_intervals.items()},
             "compared_with": self.compared_with,
             "differences": as_records(self.differences),
             "causes": causes,

@@ -56,6 +56,7 @@ class Scores:
     results: Results = field(default_factory=dict)
     undefined: dict[str, dict[str, str]] = field(default_factory=dict)
     samples: dict[str, Sample] = field(default_factory=dict)
+    class_samples: dict[str, dict[str, Sample]] = field(default_factory=dict)  # by task and class
     ap_causes: dict[str, ApCauses] = field(default_factory=dict)  # by task
     curves: dict[str, PrecisionRecall] = field(default_factory=dict)  # by task
     reliability: dict[str, Reliability] = field(default_factory=dict)  # by task

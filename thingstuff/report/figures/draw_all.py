@@ -50,24 +50,33 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _figures(record: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
     """One at a time, as a large one takes memory."""
-    intervals, results = record.get("intervals") or {}, record["results"]
+    results = record["results"]
+    alone = len(results) == 1  # intervals are of the whole evaluation
+    intervals, of_classes = ((record.get(key) or {}) if alone else {} for key in ("intervals", "class_intervals"))
     for dataset, tasks in results.items():
         known = {task: metrics for task, metrics in tasks.items() if isinstance(metrics, dict)}
-        for name, figure in _figures_of(known, intervals if len(results) == 1 else {}):
-            yield (name if len(results) == 1 else f"{_file_name(dataset)}/{name}"), figure
+        for name, figure in _figures_of(known, intervals, of_classes):
+            yield (name if alone else f"{_file_name(dataset)}/{name}"), figure
     for task, causes in (record.get("causes") or {}).items():
         confusion = causes.get("confusion") if isinstance(causes, dict) else None
         if isinstance(confusion, dict):
             yield f"confusion_{_file_name(task)}", _confusion(task, confusion, causes.get("iou_thresh"))
 
 
-def _figures_of(tasks: Mapping[str, Mapping[str, Any]], intervals: Mapping[str, Any]) -> Iterator[tuple[str, Figure]]:
+def _figures_of(
+    tasks: Mapping[str, Mapping[str, Any]], intervals: Mapping[str, Any], of_classes: Mapping[str, Any]
+) -> Iterator[tuple[str, Figure]]:
     for task, metric in _CLASS_METRICS.items():
         classes = _classes(tasks.get(task, {}), metric)
         if classes:
             label = f"{TASK_TITLES[task]} {metric}" if task in TASK_TITLES else metric
             overall = _overall(task, metric, tasks[task], intervals)
-            yield f"classes_{task}", class_bars_figure(classes, f"{label} in percent", overall=overall)
+            yield (
+                f"classes_{task}",
+                class_bars_figure(
+                    classes, f"{label} in percent", intervals=_whiskers(of_classes.get(task)), overall=overall
+                ),
+            )
     sizes = {TASK_TITLES[t]: tasks[t] for t in TASK_TITLES if any(tasks.get(t, {}).get(s) is not None for s in SIZES)}
     if sizes:
         yield "sizes", size_bars_figure(sizes)
@@ -76,6 +85,10 @@ def _figures_of(tasks: Mapping[str, Mapping[str, Any]], intervals: Mapping[str, 
 def _classes(metrics: Mapping[str, Any], metric: str) -> dict[str, float]:
     prefix = f"{metric}-"
     return {name.removeprefix(prefix): _number(v) for name, v in metrics.items() if name.startswith(prefix)}
+
+
+def _whiskers(records: Mapping[str, Mapping[str, Any]] | None) -> dict[str, Interval]:
+    return {n: Interval(*(_number(r.get(k)) for k in ("value", "low", "high"))) for n, r in (records or {}).items()}
 
 
 def _overall(task: str, metric: str, metrics: Mapping[str, Any], intervals: Mapping[str, Any]) -> Interval:
