@@ -70,6 +70,24 @@ def test_the_one_dropped_instance_is_named_with_its_rule_and_numbers(run_tool, t
     assert f"dropped: {covered:.0%} already covered by dog #1, limit 50%" in page
 
 
+def test_results_of_another_program_are_compared_too(run_tool, truth, tmp_path):
+    store = write_store(tmp_path / "one")
+    results = [{"image_id": 1, "category_id": c, "score": 0.9, **r} for c, r in zip((1, 2, 2), _shapes(), strict=True)]
+    (tmp_path / "theirs.json").write_text(json.dumps(results[:2]))
+    paths = (store, tmp_path / "theirs.json")
+    for _ in range(2):  # what was imported before is replaced
+        code, out, error = run_tool("compare", *paths, "--ground-truth", truth, "--output", tmp_path / "out")
+        assert code == 0, error
+    found = json.loads((tmp_path / "out/compare.json").read_text())
+    assert found["stores"]["theirs"]["results"]["segm"]["AP"] == pytest.approx((100 + 100 * 51 / 101) / 2)
+    assert found["stores"]["theirs"]["merge"] is None
+    assert "theirs against one: box AP" in out
+    (tmp_path / "theirs.json").write_text(json.dumps([results[0] | {"category_id": 7}]))
+    code, _, error = run_tool("compare", *paths, "--ground-truth", truth, "--output", tmp_path / "out")
+    assert code == 2
+    assert_one_line(error, "theirs.json[0]", "category_id 7")
+
+
 def test_names_that_are_html_stay_text(run_tool, truth, tmp_path):
     store = write_store(tmp_path / "<b>store", "<img src=x onerror=alert(1)>.png")
     code, _, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")

@@ -3,6 +3,7 @@
 Examples:
   compare.py output/photos                         one store: its instances against its panoptic map
   compare.py output/two_models output/one_network  several stores of the same images
+  compare.py output/photos other_results.json      with results of another program, in COCO's format
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("stores", type=Path, nargs="+", metavar="STORE", help="a store, or the output folder of predict.py")
+    add("stores", type=Path, nargs="+", metavar="STORE", help="a store, predict.py's output, or a COCO JSON of results")
     add("--output", type=Path, default=Path("output/compare"), metavar="DIR", help="default: output/compare")
     add("--ground-truth", metavar="NAME|FILE", help="default: the data set that the first store was made of")
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
@@ -49,7 +50,7 @@ def _compare(args: argparse.Namespace) -> int:
     _check(args)
     make_writable(args.output, "--output")
     start_console()
-    options = ComparisonOptions(args.names, args.truth_folder, args.draws, args.seed)
+    options = ComparisonOptions(args.names, args.output / "imported", args.truth_folder, args.draws, args.seed)
     comparison = compare_stores(args.stores, args.ground_truth, options)
     print(f"\n{text(comparison)}\n")
     write_json(args.output / "compare.json", record(comparison))
@@ -61,8 +62,8 @@ def _compare(args: argparse.Namespace) -> int:
 
 def _check(args: argparse.Namespace) -> None:
     for store in args.stores:
-        if not store.is_dir():
-            raise DataError(f"there is no store at {store}: give the output folder of predict.py")
+        if not store.exists():
+            raise DataError(f"there is no store at {store}: give the output folder of predict.py, or a COCO JSON")
     if args.draws < 20 or args.seed < 0 or args.images < 0:
         raise ConfigError("--draws must be 20 or more, --seed and --images 0 or more")
 

@@ -14,6 +14,7 @@ from thingstuff.evaluation.merged_instances import MergedImage
 from thingstuff.evaluation.stuff_cost import StuffCost, StuffImage, stuff_cost
 from thingstuff.progress import watched
 from thingstuff.report.error_bars import differences, intervals
+from thingstuff.report.foreign_store import import_results
 from thingstuff.report.ground_truth import GroundTruth, open_truth
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import renumbering
@@ -25,9 +26,13 @@ AP_IN_MAP = "mask AP in the map"
 
 @dataclass(frozen=True)
 class ComparisonOptions:
-    """`names` of the stores, in their order (default: their folders'); the draws are those of the error bars."""
+    """`names` of the stores, in their order (default: their folders'); the draws are those of the error bars.
+
+    `import_folder` is where results of other programs become stores.
+    """
 
     names: Sequence[str] = ()
+    import_folder: Path | None = None
     truth_folder: Path | None = None
     draws: int = 1000
     seed: int = 0
@@ -61,19 +66,40 @@ _DEFAULT = ComparisonOptions()
 def compare_stores(
     folders: Sequence[Path], ground_truth: str | None = None, options: ComparisonOptions = _DEFAULT
 ) -> Comparison:
-    """Score every store on the truth, by default the data set that the first was made for."""
-    stores = [Store.open(store_folder(folder)) for folder in folders]
+    """Score every store on the truth, by default the data set that the first was made for.
+
+    A JSON among the folders is COCO results, or a COCO panoptic JSON, of another program.
+    """
+    own = {path: Store.open(store_folder(path)) for path in folders if path.is_dir()}
     names = _names(folders, options.names)
+    truth = open_truth(_truth_name(list(own.values()), ground_truth), options.truth_folder)
+    stores = _imported(folders, own, truth, options)
     _refuse_other_images(stores, names)
-    truth = open_truth(_truth_name(stores[0], ground_truth), options.truth_folder)
     compared = tuple(_score(*one, truth, options) for one in zip(names, stores, strict=True))
     first, *others = compared
     found = {other.name: differences(_samples(other), _samples(first), options.draws, options.seed) for other in others}
     return Comparison(truth, compared, found)
 
 
+def _imported(
+    paths: Sequence[Path], own: Mapping[Path, Store], truth: GroundTruth, options: ComparisonOptions
+) -> list[Store]:
+    """The stores in the order of `paths`, those of JSON files made now."""
+    first = next(iter(own.values()), None)
+    keys = {} if first is None else {i: key for key, i in image_ids(first, truth, ScoreOptions(), Scores()).items()}
+    stores = []
+    for number, path in enumerate(paths):
+        if path in own:
+            stores.append(own[path])
+            continue
+        if options.import_folder is None:
+            raise DataError(f"{path} is no store: say where its results are to become one")
+        stores.append(Store.open(import_results(path, truth, keys, options.import_folder / f"{number}_{path.stem}")))
+    return stores
+
+
 def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:
-    names = list(given) or [folder.resolve().name for folder in folders]
+    names = list(given) or [folder.resolve().stem if folder.is_file() else folder.resolve().name for folder in folders]
     if len(names) != len(folders):
         raise DataError(f"{len(folders)} stores need as many names, got {len(names)}")
     if len(set(names)) < len(names):
@@ -95,10 +121,11 @@ def _refuse_other_images(stores: Sequence[Store], names: Sequence[str]) -> None:
             )
 
 
-def _truth_name(store: Store, given: str | None) -> str:
-    name = given or store.meta.dataset
+def _truth_name(stores: Sequence[Store], given: str | None) -> str:
+    name = given or next((store.meta.dataset for store in stores), None)
     if name is None:
-        raise DataError(f"{store.folder} was not made of a data set: say the truth with --ground-truth")
+        what = f"{stores[0].folder} was not made of a data set" if stores else "there is no store that knows the truth"
+        raise DataError(f"{what}: say the truth with --ground-truth")
     return name
 
 

@@ -24,11 +24,19 @@ class GroundTruth:
     ignore_label: int = 255
     key_ids: Mapping[str, int | str] = field(default_factory=dict)
     is_file: bool = False
+    image_root: str | None = None
 
     def category_records(self) -> list[Any]:
         """COCO's records of the instances' categories."""
+        return self._records("categories")
+
+    def image_records(self) -> list[Any]:
+        """COCO's records of the images."""
+        return self._records("images")
+
+    def _records(self, key: str) -> list[Any]:
         content = self.instances.content if isinstance(self.instances, JsonFile) else self.instances
-        records = content.get("categories") if isinstance(content, Mapping) else None
+        records = content.get(key) if isinstance(content, Mapping) else None
         return records if isinstance(records, list) else []
 
 
@@ -80,6 +88,7 @@ def _of_dataset(name: str) -> GroundTruth:
         stuff_names=tuple(metadata.get("stuff_classes") or ()),
         ignore_label=int(metadata.get("ignore_label", 255)),
         key_ids={Path(record["file_name"]).name: record["image_id"] for record in records},
+        image_root=metadata.get("image_root"),
     )
 
 
