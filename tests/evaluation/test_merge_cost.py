@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from coco_scenes import SIDE, run_pycocotools, text_rle
-from merge_scenes import (
+from merged_scenes import (
     CAT,
     CATEGORIES,
     DOG,

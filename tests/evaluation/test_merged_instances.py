@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from merge_scenes import (
+from merged_scenes import (
     CAT,
     CATEGORIES,
     DOG,
