@@ -88,6 +88,27 @@ def test_results_of_another_program_are_compared_too(run_tool, truth, tmp_path):
     assert_one_line(error, "theirs.json[0]", "category_id 7")
 
 
+def test_only_the_images_of_the_store_count_and_it_is_said(run_tool, truth, tmp_path):
+    content = json.loads(truth.read_text())
+    content["images"].append({"id": 2, "file_name": "b.png", "height": SIDE, "width": SIDE})
+    content["annotations"] += [{**note, "id": note["id"] + 10, "image_id": 2} for note in content["annotations"]]
+    truth.write_text(json.dumps(content))
+    store = write_store(tmp_path / "one")
+    code, out, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")
+    assert code == 0, error
+    found = json.loads((tmp_path / "out/compare.json").read_text())["stores"]["one"]
+    assert found["merge"]["stages"]["instances"]["numbers"]["AP"] == pytest.approx(100)
+    assert found["results"]["segm"]["AP"] == pytest.approx(100)
+    for words in (
+        "1 of the 2 images",
+        "they are left out",
+        "no PQ, since",
+        "no mean IoU, since",
+        "no longer where they",
+    ):
+        assert words in out + (tmp_path / "out/compare.html").read_text()
+
+
 def test_names_that_are_html_stay_text(run_tool, truth, tmp_path):
     store = write_store(tmp_path / "<b>store", "<img src=x onerror=alert(1)>.png")
     code, _, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")
@@ -102,7 +123,7 @@ def test_names_that_are_html_stay_text(run_tool, truth, tmp_path):
     [
         (["absent"], "there is no store at"),
         (["one", "other"], "of other images"),
-        (["one", "--names", "a", "b"], "need as many names"),
+        (["one", "--names", "a", "b"], "--names: expected 1"),
         (["one", "--draws", "3"], "--draws must be 20 or more"),
         (["one", "--ground-truth", "shapes_vall"], "shapes_vall"),
     ],

@@ -9,7 +9,7 @@ from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, evaluate_coco
 from thingstuff.evaluation.merged_instances import things_of
 from thingstuff.merge import Greedy, merge
-from thingstuff.report.comparison import AP_IN_MAP, ComparisonOptions, compare_stores
+from thingstuff.report.comparison import AP_IN_MAP, COST, MIOU_IN_MAP, ComparisonOptions, compare_stores
 from thingstuff.report.comparison_page import comparison_page
 from thingstuff.report.comparison_report import record, tables, text, verdict
 from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
@@ -68,6 +68,11 @@ def test_several_stores_are_held_against_the_first(write_store, tmp_path):
     assert found["mask AP"].value == 0
     assert found[AP_IN_MAP].verdict == "better", "nothing is dropped for its score"
     assert found["PQ"].verdict == "better"
+    stores = {store.name: store.merge.whole_cost() for store in comparison.stores}
+    assert found[COST].value == pytest.approx(100 * (stores["lax"] - stores["strict"]))
+    assert found[COST].verdict == "better"
+    miou = [store.stuff.panoptic_scores.numbers["mIoU"] for store in comparison.stores]
+    assert found[MIOU_IN_MAP].value == pytest.approx(100 * (miou[1] - miou[0]), abs=1e-9)
     assert any("lax against strict" in sentence for sentence in verdict(comparison))
     assert any(title == "lax minus strict" for title, _ in tables(comparison))
 
@@ -80,7 +85,7 @@ def test_what_does_not_fit_is_refused(write_store, tmp_path):
         compare_stores([whole, part], options=FEW)
     with pytest.raises(DataError, match="two stores have one name"):
         compare_stores([whole, whole], options=ComparisonOptions(names=("a", "a")))
-    with pytest.raises(DataError, match="2 stores need as many names, got 1"):
+    with pytest.raises(DataError, match="--names: expected 2"):
         compare_stores([whole, whole], options=ComparisonOptions(names=("a",)))
 
 

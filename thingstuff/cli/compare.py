@@ -53,10 +53,11 @@ def _compare(args: argparse.Namespace) -> int:
     options = ComparisonOptions(args.names, args.output / "imported", args.truth_folder, args.draws, args.seed)
     comparison = compare_stores(args.stores, args.ground_truth, options)
     print(f"\n{text(comparison)}\n")
+    page = write_page(comparison_page(comparison, args.images), args.output / "compare.html")
     write_json(args.output / "compare.json", record(comparison))
     print(f"{'results':10} {args.output / 'compare.json'}")
-    page = write_page(comparison_page(comparison, args.images), args.output / "compare.html")
-    print(f"{'page':10} {page}")
+    beside = page.with_name(f"{page.stem}_files")
+    print(f"{'page':10} {page}" + (f", with its pictures in {beside}" if beside.exists() else ""))
     return 0
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -27,9 +27,13 @@ TYPES = ("segm", "bbox")
 
 @dataclass(frozen=True)
 class MergeCostOptions:
-    """`category_ids`: those of the images -> those of the truth, where they differ. `draws` and `seed` of intervals."""
+    """`category_ids`: those of the images -> those of the truth, where they differ. `draws` and `seed` of intervals.
+
+    `image_ids` are the images of the truth that count, by default all of them.
+    """
 
     category_ids: Mapping[int, int] = field(default_factory=dict)
+    image_ids: Collection[int | str] | None = None
     draws: int = 1000
     seed: int = 0
 
@@ -123,8 +127,8 @@ def merge_cost(
         raise ConfigError(f"iou_type is {iou_type!r}, expected one of {', '.join(TYPES)}: a map has no others")
     merged = MergedInstances.of(images, options.category_ids)
     truth = _read_once(truth, iou_type)
-    instances = read_coco_input(truth, merged.detections, iou_type)
-    things = read_coco_input(truth, OwnResults(merged.things), iou_type)
+    instances = read_coco_input(truth, merged.detections, iou_type, options.image_ids)
+    things = read_coco_input(truth, OwnResults(merged.things), iou_type, options.image_ids)
     chosen = {
         "instances": instances,
         "confidence": _only(instances, merged.outcomes != "confidence"),

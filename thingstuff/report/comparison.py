@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from thingstuff.errors import DataError
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
-from thingstuff.evaluation.bootstrap import Difference, Interval
-from thingstuff.evaluation.merge_cost import MergeCost, MergeCostOptions, merge_cost
+from thingstuff.evaluation.bootstrap import BlockMetric, Difference, Interval, semantic_miou
+from thingstuff.evaluation.merge_cost import STAGES, MergeCost, MergeCostOptions, merge_cost
 from thingstuff.evaluation.merged_instances import MergedImage
 from thingstuff.evaluation.stuff_cost import StuffCost, StuffImage, stuff_cost
 from thingstuff.progress import watched
@@ -21,7 +23,10 @@ from thingstuff.report.store_categories import renumbering
 from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder
 from thingstuff.store import Store
 
-AP_IN_MAP = "mask AP in the map"
+AP_IN_MAP, MIOU_IN_MAP, COST = "mask AP in the map", "mIoU in the map", "mask AP by merging"
+
+
+_SUSPICIOUS_AP = 0.5  # percent
 
 
 @dataclass(frozen=True)
@@ -76,6 +81,8 @@ def compare_stores(
     stores = _imported(folders, own, truth, options)
     _refuse_other_images(stores, names)
     compared = tuple(_score(*one, truth, options) for one in zip(names, stores, strict=True))
+    for one in compared:
+        one.scores.notes.extend(_unanswered(one, truth))
     first, *others = compared
     found = {other.name: differences(_samples(other), _samples(first), options.draws, options.seed) for other in others}
     return Comparison(truth, compared, found)
@@ -101,7 +108,7 @@ def _imported(
 def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:
     names = list(given) or [folder.resolve().stem if folder.is_file() else folder.resolve().name for folder in folders]
     if len(names) != len(folders):
-        raise DataError(f"{len(folders)} stores need as many names, got {len(names)}")
+        raise DataError(f"--names: expected {len(folders)}, one for each of the stores, got {len(names)}")
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders] if not given else names
     if len(set(names)) < len(names):
@@ -131,7 +138,7 @@ def _truth_name(stores: Sequence[Store], given: str | None) -> str:
 
 def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptions) -> Compared:
     scores = Scores()
-    score_store(store, truth, ScoreOptions(), scores)
+    score_store(store, truth, ScoreOptions(only_stored=True), scores)
     ids = image_ids(store, truth, ScoreOptions(), Scores())
     found = intervals(scores.samples, options.draws, options.seed)
     merged = all(e.has_panoptic and e.has_detections for e in store.entries) and truth.instances is not None
@@ -141,13 +148,30 @@ def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptio
     return Compared(name, store, ids, scores, found, *_costs(compared, truth, options))
 
 
+def _unanswered(compared: Compared, truth: GroundTruth) -> list[str]:
+    """What a reader misses, and why it is not said."""
+    entries, notes = compared.store.entries, []
+    if not any(entry.has_panoptic for entry in entries):
+        return ["there are no panoptic maps, so nothing is said of a merge: predict with PANOPTIC.ENABLED True"]
+    if truth.panoptic is None:
+        notes.append(f"no PQ, since {truth.name} has no panoptic maps: a registered data set has all kinds of truth")
+    if truth.instances is None:
+        notes.append(f"no AP and no cost of the merge, since {truth.name} has no instances")
+    if "mIoU" not in compared.scores.samples and any(entry.has_stuff_map for entry in entries):
+        notes.append(f"no mean IoU, since {truth.name} has no label maps")
+    ap = compared.scores.results.get("segm", {}).get("AP", 100.0)
+    if ap < _SUSPICIOUS_AP:
+        notes.append(f"mask AP is {ap:.2f}: is {truth.name} the truth of these images?")
+    return notes
+
+
 def _costs(
     compared: Compared, truth: GroundTruth, options: ComparisonOptions
 ) -> tuple[MergeCost | None, StuffCost | None]:
     store = compared.store
     assert truth.instances is not None
     moved, _ = renumbering(store.meta.categories, truth.category_records())
-    settings = MergeCostOptions(moved, options.draws, options.seed)
+    settings = MergeCostOptions(moved, frozenset(compared.ids.values()), options.draws, options.seed)
     cost = merge_cost(_merged_images(compared), truth.instances, "segm", settings)
     stuff_names = tuple(category.name for category in store.meta.categories.stuff)
     if not truth.stuff_files or truth.stuff_names[1:] != stuff_names:
@@ -172,9 +196,14 @@ def _stuff_images(compared: Compared, truth: GroundTruth) -> Iterator[StuffImage
 
 
 def _samples(compared: Compared) -> dict[str, Sample]:
-    """Those of the scores, and AP of the things in the panoptic map."""
+    """Those of the scores, those of the panoptic map, and what merging adds to AP, below 0 if it costs some."""
     samples = dict(compared.scores.samples)
     if compared.merge:
-        metric = coco_ap_metric(compared.merge.stages["panoptic"].matches)
-        samples[AP_IN_MAP] = Sample(samples["mask AP"].image_ids, metric)
+        before, after = (coco_ap_metric(compared.merge.stages[stage].matches) for stage in (STAGES[0], STAGES[-1]))
+        ids = samples["mask AP"].image_ids
+        samples[AP_IN_MAP] = Sample(ids, after)
+        samples[COST] = Sample(ids, BlockMetric(lambda weights: after.values(weights) - before.values(weights)))
+    if compared.stuff:
+        confusions = np.stack([counts.confusion for counts in compared.stuff.panoptic])
+        samples[MIOU_IN_MAP] = Sample(compared.stuff.image_ids, semantic_miou(confusions))
     return samples

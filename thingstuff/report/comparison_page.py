@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -48,6 +48,7 @@ def comparison_page(
     ]
     shown = [PageTable(t, o.headers, o.rows, o.align, o.footnotes, o.digits) for t, o in tables(comparison)]
     notes = [f"{store.name}: {note}" for store in comparison.stores for note in store.scores.notes]
+    notes += _without_pictures(comparison, keys)
     return Page(
         title, [*verdict(comparison), *notes], shown, _images(comparison, keys), legend, _first_views(comparison)
     )
@@ -148,10 +149,21 @@ def _images(comparison: Comparison, ranks: Mapping[str, Mapping[str, float]]) ->
         yield PageImage(key, first.width, first.height, pictures, layers, dict(ranks[key]))
 
 
+def _picture_path(comparison: Comparison, key: str) -> Path:
+    return Path(comparison.stores[0].store.meta.image_root or ".", key)
+
+
+def _without_pictures(comparison: Comparison, keys: Iterable[str]) -> list[str]:
+    missing = [key for key in keys if not _picture_path(comparison, key).is_file()]
+    if not missing:
+        return []
+    path = _picture_path(comparison, missing[0])
+    return [f"{len(missing)} of the pictures are no longer where they were, as {path}: they are shown grey"]
+
+
 def _image_bgr(comparison: Comparison, key: str, image: PredictedImage) -> np.ndarray:
     """The picture itself, or grey where it is no longer there."""
-    root = comparison.stores[0].store.meta.image_root
-    path = Path(root or ".", key)
+    path = _picture_path(comparison, key)
     if not path.is_file():
         return np.full((image.height, image.width, 3), 128, np.uint8)
     return read_image_bgr(path)
@@ -185,8 +197,16 @@ def _layer_of(image: PredictedImage, categories: Categories) -> Layer:
     ledger = Ledger.from_records(image.ledger)
     present, dropped = ledger_texts(ledger, categories)
     outcomes = {e.segment_id: e.outcome for e in (*ledger.instances, *ledger.stuff)}
-    segments = [replace(s, outcome=outcomes.get(s.id, "kept"), text=present.get(s.id or 0, "")) for s in plain.segments]
+    segments = [
+        replace(s, outcome=outcomes.get(s.id, "kept"), text=_numbered(s, present.get(s.id or 0, "")))
+        for s in plain.segments
+    ]
     return Layer(plain.ids, segments, list(_dropped(image, ledger, dropped, categories)))
+
+
+def _numbered(segment: LayerSegment, text: str) -> str:
+    """A thing's number, under which the sentences of others speak of it."""
+    return f"#{segment.id}, {text}" if segment.isthing and text else text
 
 
 def _dropped(

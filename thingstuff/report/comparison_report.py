@@ -8,17 +8,17 @@ from typing import Any, NamedTuple
 from thingstuff.evaluation.bootstrap import Difference
 from thingstuff.evaluation.merge_cost import STAGES, MergeCost
 from thingstuff.evaluation.stuff_cost import StuffCost
-from thingstuff.report.comparison import AP_IN_MAP, Compared, Comparison
+from thingstuff.report.comparison import AP_IN_MAP, MIOU_IN_MAP, Compared, Comparison
 from thingstuff.report.error_bars import as_records, differences_table
 from thingstuff.report.merge_cost_tables import merge_cost_record, merge_cost_tables
 from thingstuff.report.table import Table
 
 SCHEMA = 1  # of compare.json, raised when a key changes its meaning
-_COLUMNS = ("box AP", "mask AP", AP_IN_MAP, "mIoU", "PQ", "PQ_th", "PQ_st")
+_COLUMNS = ("box AP", "mask AP", AP_IN_MAP, "mIoU", MIOU_IN_MAP, "PQ", "PQ_th", "PQ_st")
 _STAGE_CLAUSES = {
-    "confidence": "with instances below the confidence threshold",
-    "overlap": "with instances that others cover",
-    "panoptic": "with pixels that others took",
+    "confidence": "by dropping instances below the confidence threshold",
+    "overlap": "by dropping those that others cover",
+    "panoptic": "by pixels that others took",
 }
 
 
@@ -96,8 +96,8 @@ def _change(loses: str, wins: str, difference: Difference) -> str:
 
 def _gain_sentence(store: Compared) -> str:
     numbers = store.scores.results["panoptic_seg"]
-    said = f"What it gives is one map with stuff: PQ {_shown(numbers['PQ'])}, things {_shown(numbers['PQ_th'])}, stuff "
-    said += _shown(numbers["PQ_st"])
+    said = f"What it gives is one map with stuff{_rid_of(store)}: PQ {_shown(numbers['PQ'])}, "
+    said += f"things {_shown(numbers['PQ_th'])}, stuff {_shown(numbers['PQ_st'])}"
     if store.stuff is None:
         return f"{said}."
     raw, merged = (100 * s.numbers["mIoU"] for s in (store.stuff.raw_scores, store.stuff.panoptic_scores))
@@ -105,9 +105,16 @@ def _gain_sentence(store: Compared) -> str:
     return f"{said}; mean IoU goes from {_shown(raw)} to {_shown(merged)} ({decided})."
 
 
+def _rid_of(store: Compared) -> str:
+    dropped = [c for name, c in store.merge.outcomes.items() if name not in ("kept", "eroded")] if store.merge else []
+    false = sum(count.instances - count.true for count in dropped)
+    return f", rid of {false} instances that found nothing" if false else ""
+
+
 def _difference_sentence(comparison: Comparison, name: str) -> str:
-    found = comparison.differences[name]
-    parts = [f"{metric} {d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f}, {d.verdict})" for metric, d in found.items()]
+    """What is decided first."""
+    found = sorted(comparison.differences[name].items(), key=lambda pair: pair[1].verdict == "undecided")
+    parts = [f"{metric} {d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f}, {d.verdict})" for metric, d in found]
     return f"{name} against {comparison.stores[0].name}: {', '.join(parts)}."
 
 
@@ -129,6 +136,8 @@ def _numbers(store: Compared) -> dict[str, float]:
     numbers = {name: interval.value for name, interval in store.intervals.items()}
     if store.merge:
         numbers[AP_IN_MAP] = 100 * store.merge.stages["panoptic"].ap.numbers["AP"]
+    if store.stuff:
+        numbers[MIOU_IN_MAP] = 100 * store.stuff.panoptic_scores.numbers["mIoU"]
     return numbers
 
 

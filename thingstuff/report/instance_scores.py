@@ -82,7 +82,7 @@ def _score_lvis(task: str, results: JsonFile, truth: Truth, options: ScoreOption
 
 def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOptions, scores: Scores) -> None:
     title, skips = f"{TASK_TITLES[task]} AP", options.skips()
-    data = read_coco_input(truth, results, task, skips=skips)
+    data = read_coco_input(truth, results, task, options.image_ids, skips)
     coco = CocoOptions(options.backend, iou_threshs=options.iou_threshs)
     measured = average_precision(data, coco)
     scores.results[task] = coco_percent(measured) | _at_own_cap(data, coco)

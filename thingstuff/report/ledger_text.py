@@ -9,6 +9,8 @@ from thingstuff.structures import Categories
 
 Entry = InstanceEntry | StuffEntry
 
+_LEAST_SHARE = 0.005  # which is shown as 1 %
+
 
 def ledger_texts(ledger: Ledger, categories: Categories) -> tuple[dict[int, str], dict[int, str]]:
     """Sentences by segment id for what is in the map, and by index for the instances that were dropped."""
@@ -25,7 +27,8 @@ def entry_text(entry: Entry, names: Mapping[int, str]) -> str:
     takers = _takers(entry, names)
     if entry.outcome == "eroded":
         share = entry.lost_px / max(entry.area_px, 1)
-        return f"eroded: {share:.0%} of its pixels went to {takers or 'things'}"
+        shown = f"{share:.0%}" if share >= _LEAST_SHARE else "less than 1%"
+        return f"eroded: {shown} of its pixels went to {takers or 'things'}"
     return f"dropped: {_reason(entry, takers)}"
 
 
@@ -33,7 +36,8 @@ def _reason(entry: Entry, takers: str) -> str:
     value, limit = entry.value or 0.0, entry.threshold or 0.0
     match entry.reason:
         case "confidence":
-            return f"its score {value:.2f} is below the limit {limit:.2f}"
+            digits = 2 if f"{value:.2f}" != f"{limit:.2f}" else 4
+            return f"its score {value:.{digits}f} is below the limit {limit:.2f}"
         case "overlap":
             return f"{value:.0%} already covered by {takers or 'others'}, limit {limit:.0%}"
         case "area":

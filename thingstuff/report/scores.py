@@ -22,6 +22,7 @@ class ScoreOptions:
 
     With `explain`, the causes of lost AP and PQ are found too. With `lenient`, records that cannot count are left out
     and noted; with `reliability` it is counted how often a score means what it says.
+    With `only_stored` AP is of the images that a store has, and not of all; then `image_ids` are those.
     """
 
     backend: Backend = "hotcoco"
@@ -30,6 +31,8 @@ class ScoreOptions:
     lenient: bool = False
     explain: bool = True
     reliability: bool = False
+    only_stored: bool = False
+    image_ids: frozenset[int | str] | None = None
     panoptic_folder: Path | None = None
 
     def skips(self) -> Skips | None:

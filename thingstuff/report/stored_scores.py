@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,8 @@ def score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores:
     if truth.instances is not None and any(entry.has_detections for entry in entries):
         records = [r for key in watched(ids, "reading detections") for r in store.coco_records(key, ids[key])]
         _renumber(records, store, truth, scores)
-        score_instances(JsonFile(str(store.folder), records), truth.instances, options, scores)
+        counted = replace(options, image_ids=frozenset(ids.values())) if options.only_stored else options
+        score_instances(JsonFile(str(store.folder), records), truth.instances, counted, scores)
     if truth.stuff_files and any(entry.has_stuff_map for entry in entries):
         _score_semantic(store, ids, truth, scores)
     if truth.panoptic is not None and any(entry.has_panoptic for entry in entries):
@@ -92,7 +94,7 @@ def score_store(store: Store, truth: GroundTruth, options: ScoreOptions, scores:
         score_panoptic(FromStore(store, keys), keys, truth.panoptic, options, scores)
     if not scores.results:
         raise DataError(f"{store.folder} and {truth.name} have nothing in common that could be evaluated")
-    scores.notes.extend([*_missing(ids, truth), *_other_dataset(store, truth)])
+    scores.notes.extend([*_missing(ids, truth, options), *_other_dataset(store, truth)])
 
 
 def _renumber(records: list[dict[str, Any]], store: Store, truth: GroundTruth, scores: Scores) -> None:
@@ -153,15 +155,15 @@ def read_labels(truth: GroundTruth, image_id: int | str) -> np.ndarray:
     return labels
 
 
-def _missing(ids: Mapping[str, int | str], truth: GroundTruth) -> list[str]:
+def _missing(ids: Mapping[str, int | str], truth: GroundTruth, options: ScoreOptions) -> list[str]:
     known = set(truth.key_ids.values())
     missing = len(known - set(ids.values()))
     if not missing:
         return []
-    return [
-        f"{missing} of the {len(known)} images of {truth.name} have no prediction: "
-        "AP counts their objects as missed, mean IoU and PQ leave them out"
-    ]
+    consequence = "AP counts their objects as missed, mean IoU and PQ leave them out"
+    if options.only_stored:
+        consequence = "they are left out"
+    return [f"{missing} of the {len(known)} images of {truth.name} have no prediction: {consequence}"]
 
 
 def _other_dataset(store: Store, truth: GroundTruth) -> list[str]:
