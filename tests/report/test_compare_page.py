@@ -281,3 +281,13 @@ def test_what_cannot_be_encoded_names_the_image(tmp_path, changes, message):
     with pytest.raises(DataError, match=rf"image 'a\.jpg': .*{message}"):
         write_page(Page("t", images=[image(**changes)]), tmp_path / "page.html")
     assert not list(tmp_path.iterdir())
+
+
+def test_tables_after_the_open_ones_are_folded(tmp_path):
+    three = [PageTable(name, ["x"], [[1]]) for name in "abc"]
+    folded = written(Page("p", tables=three, open_tables=1), tmp_path)
+    tags = [tag for tag, _ in folded.tags]
+    assert tags.count("table") == 3
+    assert tags.index("details") > tags.index("table")
+    assert "2 more tables" in folded.texts
+    assert "details" not in [tag for tag, _ in written(Page("p", tables=three, open_tables=3), tmp_path).tags]

@@ -128,7 +128,8 @@ class Page:
     """A comparison. `verdict` are sentences, the main one first. `images` may be a generator: it is gone through once.
 
     `compared` are the two views that are laid over each other when an image is opened; without it they are the first
-    two whose names end with "instance" and "panoptic". The second is also the one that the small pictures show.
+    two whose names end with "instance" and "panoptic". The second is also the one that the small pictures show. The
+    tables after the first `open_tables` are folded away, so that the images are near.
     """
 
     title: str
@@ -137,3 +138,4 @@ class Page:
     images: Iterable[PageImage] = ()
     legend: Sequence[LegendEntry | tuple[str, tuple[int, int, int], bool]] = ()
     compared: tuple[str, str] | None = None
+    open_tables: int | None = None
