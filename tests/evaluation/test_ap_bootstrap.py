@@ -126,8 +126,8 @@ def test_a_box_of_negative_width_is_ignored_as_in_coco():
 def test_draws_without_truth_are_undefined_and_categories_without_it_are_left_out():
     """a: an object in image 0, found; b: one in image 1, missed."""
     tp, none = np.ones((10, 1), bool), np.zeros((10, 0), bool)
-    a = CategoryMatches(np.array([0]), tp, ~tp, np.array([1, 0, 0]))
-    b = CategoryMatches(np.zeros(0, np.int64), none, none, np.array([0, 1, 0]))
+    a = CategoryMatches(np.array([0]), tp, ~tp, np.array([1, 0, 0]), np.ones(1))
+    b = CategoryMatches(np.zeros(0, np.int64), none, none, np.array([0, 1, 0]), np.zeros(0))
     values = coco_ap_metric(ApMatches(3, {"a": a, "b": b})).values(
         np.array([[1, 1, 1], [3, 0, 0], [0, 2, 1], [0, 0, 3]])
     )
@@ -137,7 +137,7 @@ def test_draws_without_truth_are_undefined_and_categories_without_it_are_left_ou
 def test_copies_of_a_false_positive_weigh_on_what_follows():
     """By score: miss in image 0, hit in image 1; precision is 1 / (1 + how often image 0 is drawn) at all recalls."""
     bits = np.array([[False, True]] * 10)
-    category = CategoryMatches(np.array([0, 1]), bits, np.zeros_like(bits), np.array([0, 1]))
+    category = CategoryMatches(np.array([0, 1]), bits, np.zeros_like(bits), np.array([0, 1]), np.array([0.9, 0.8]))
     values = coco_ap_metric(ApMatches(2, {"a": category})).values(np.array([[1, 1], [0, 2], [3, 1]]))
     np.testing.assert_allclose(values, [1 / 2, 1, 1 / 4], atol=1e-12)
 
@@ -157,8 +157,8 @@ def test_an_interval_and_a_comparison():
     """A model that misses every object of half of the images is worse than one that finds all."""
     once = np.ones(60, np.int64)
     bits, image = np.ones((10, 60), bool), np.arange(60)
-    good = ApMatches(60, {"a": CategoryMatches(image, bits, ~bits, once)})
-    half = ApMatches(60, {"a": CategoryMatches(image[:30], bits[:, :30], ~bits[:, :30], once)})
+    good = ApMatches(60, {"a": CategoryMatches(image, bits, ~bits, once, np.ones(60))})
+    half = ApMatches(60, {"a": CategoryMatches(image[:30], bits[:, :30], ~bits[:, :30], once, np.ones(30))})
     interval = bootstrap(coco_ap_metric(half), 60)
     assert interval.low < interval.value < interval.high
     assert interval.value == pytest.approx(51 / 101)  # recalls 0, 0.01, ..., 0.50
@@ -171,5 +171,5 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="asked to draw from 7 images, but there are matches of 5"):
         metric(np.ones(7, np.int64))
     bits = np.ones((10, 2), bool)
-    with pytest.raises(ValueError, match=r"got \(3,\), \(10, 2\) and \(10, 2\)"):
-        CategoryMatches(np.zeros(3, np.int64), bits, ~bits, np.ones(1, np.int64))
+    with pytest.raises(ValueError, match=r"got \(3,\), \(3,\), \(10, 2\), \(10, 2\)"):
+        CategoryMatches(np.zeros(3, np.int64), bits, ~bits, np.ones(1, np.int64), np.zeros(3))

@@ -109,4 +109,5 @@ def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp
     assert all("below the limit 0.50" in s.text for s in layer.dropped)
     assert {s.outcome for s in images[0].layers["ground truth"].segments} == {"true"}
     assert page.verdict[0].startswith("Going panoptic")
+    assert [table.title for table in page.tables[: page.open_tables]] == ["All numbers", "one: what the merge costs"]
     assert list(comparison_page(comparison, 0).images) == []

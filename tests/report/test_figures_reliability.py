@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from thingstuff.errors import ConfigError, DataError
+from thingstuff.evaluation.ap_matches import ap_matches
 from thingstuff.evaluation.coco_input import read_coco_input
 from thingstuff.report.figures import Reliability, reliability_figure, score_reliability
 
@@ -59,7 +60,7 @@ class TestReliability:
         data = read_coco_input(truth, results, iou_type)
         scores, hits = matches_of_pycocotools(data, max_dets)
         place = np.minimum((scores * 10 + 1e-9).astype(int), 9)
-        found = score_reliability(data, max_dets=max_dets)
+        found = score_reliability(ap_matches(data, max_dets))
         assert found.counts.tolist() == np.bincount(place, minlength=10).tolist()
         in_use = found.counts > 0
         sums = np.bincount(place, hits, minlength=10), np.bincount(place, scores, minlength=10)
@@ -77,10 +78,10 @@ class TestReliability:
             ],
         }
         results = [{**labels, "bbox": [10, 10, 20, 20], "score": 0.9}]
-        assert score_reliability(read_coco_input(truth, results, "bbox")).counts.sum() == 0
+        assert score_reliability(ap_matches(read_coco_input(truth, results, "bbox"))).counts.sum() == 0
         away = truth | {"annotations": []}
-        assert score_reliability(read_coco_input(away, results, "bbox")).counts.tolist() == [0] * 9 + [1]
-        assert score_reliability(read_coco_input(away, [], "bbox")).counts.sum() == 0
+        assert score_reliability(ap_matches(read_coco_input(away, results, "bbox"))).counts.tolist() == [0] * 9 + [1]
+        assert score_reliability(ap_matches(read_coco_input(away, [], "bbox"))).counts.sum() == 0
 
     def test_the_figure_shows_precision_score_and_counts(self):
         figure = reliability_figure(Reliability.of([0.1, 0.15, 0.9], [False, True, True], bins=2), "mask")

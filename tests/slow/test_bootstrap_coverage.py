@@ -76,7 +76,8 @@ def category(rng, truths, right, clearly):
     score = rng.normal(0, 1, len(iou)) + clearly * (iou > 0)
     order = np.argsort(-score)
     tp = iou[order] >= COCO_IOU_THRESHS[:, None]
-    return CategoryMatches(np.concatenate([on_object, elsewhere])[order], tp, np.zeros_like(tp), truths)
+    images = np.concatenate([on_object, elsewhere])[order]
+    return CategoryMatches(images, tp, np.zeros_like(tp), truths, score[order])
 
 
 def ap(model):

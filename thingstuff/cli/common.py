@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from thingstuff.errors import UserError
+from thingstuff.errors import ConfigError, UserError
 
+FEWEST_DRAWS = 20  # of fewer, 95 % mean nothing
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 _DISK_PROBLEMS = {
@@ -21,6 +22,21 @@ _DISK_PROBLEMS = {
     errno.ENOTDIR: "a file of this name is in the way: remove it or choose another output folder",
     errno.EPERM: "not permitted: choose a folder you may write to",
 }
+
+
+def add_draws(parser: argparse.ArgumentParser) -> None:
+    """The options of commands with intervals."""
+    parser.add_argument(
+        "--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is random (default 0)")
+
+
+def check_draws(args: argparse.Namespace) -> None:
+    if args.draws < FEWEST_DRAWS:
+        raise ConfigError(f"--draws must be {FEWEST_DRAWS} or more, got {args.draws}")
+    if args.seed < 0:
+        raise ConfigError(f"--seed must be 0 or more, got {args.seed}")
 
 
 def run_command(

@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from thingstuff.cli.common import run_command
+from thingstuff.cli.common import add_draws, check_draws, run_command
 from thingstuff.errors import ConfigError, DataError
 
 MOST_IMAGES = 200
@@ -33,8 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
     add("--names", nargs="+", default=[], metavar="NAME", help="of the stores (default: their folders')")
     add("--images", type=int, default=MOST_IMAGES, metavar="N", help=f"on the page, at most (default {MOST_IMAGES})")
-    add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
-    add("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
+    add_draws(parser)
     return parser
 
 
@@ -65,8 +64,9 @@ def _check(args: argparse.Namespace) -> None:
     for store in args.stores:
         if not store.exists():
             raise DataError(f"there is no store at {store}: give the output folder of predict.py, or a COCO JSON")
-    if args.draws < 20 or args.seed < 0 or args.images < 0:
-        raise ConfigError("--draws must be 20 or more, --seed and --images 0 or more")
+    check_draws(args)
+    if args.images < 0:
+        raise ConfigError(f"--images must be 0 or more, got {args.images}")
 
 
 if __name__ == "__main__":

@@ -12,10 +12,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import run_command
+from thingstuff.cli.common import add_draws, check_draws, run_command
 from thingstuff.errors import ConfigError, DataError
-
-FEWEST_DRAWS = 20  # of fewer, 95 % mean nothing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -33,8 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
     add("--predictions-folder", type=Path, metavar="DIR", help="PNGs of panoptic predictions (default: as their JSON)")
     add("--compare", type=Path, metavar="PATH", help="other predictions of the same images, for a verdict")
-    add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
-    add("--seed", type=int, default=0, metavar="N", help="of the draws (default 0)")
+    add_draws(parser)
     add("--class-intervals", action="store_true", help="intervals of each class too, in results.json")
     add("--iou", type=float, nargs="+", default=[], metavar="T", help="AP at these IoU thresholds too")
     add("--boundary", action="store_true", help="boundary AP too; needs the extra thingstuff[boundary]")
@@ -71,8 +68,7 @@ def _check(args: argparse.Namespace) -> None:
     for path in (args.predictions, args.compare):
         if path is not None and not path.exists():
             raise DataError(f"there are no predictions at {path}")
-    if args.draws < FEWEST_DRAWS or args.seed < 0:
-        raise ConfigError(f"--draws must be {FEWEST_DRAWS} or more, --seed 0 or more, got {args.draws} and {args.seed}")
+    check_draws(args)
     if args.predictions_folder and args.predictions.is_dir():
         raise ConfigError("--predictions-folder is for a panoptic JSON, and --predictions is a folder")
     wrong = [iou for iou in args.iou if not 0 < iou <= 1]
@@ -101,7 +97,7 @@ def _report(args: argparse.Namespace) -> Any:
     truth = open_truth(args.ground_truth, args.truth_folder)
     scores = score(args.predictions, truth, options)
     found = intervals(scores.samples, args.draws, args.seed)
-    if not scores.ap_causes and (args.iou or args.boundary or args.backend != "hotcoco"):
+    if not scores.curves and (args.iou or args.boundary or args.backend != "hotcoco"):
         scores.notes.append("--iou, --boundary and --backend are for COCO's AP, and had no effect")
     settings = {"draws": args.draws, "seed": args.seed, "backend": args.backend, "lenient": args.lenient}
     of_classes = class_intervals(scores.class_samples if args.class_intervals else {}, args.draws, args.seed)

@@ -16,10 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import run_command
+from thingstuff.cli.common import add_draws, check_draws, run_command
 from thingstuff.errors import ConfigError
-
-FEWEST_DRAWS = 20  # of fewer, 95 % mean nothing
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -40,8 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--area", type=float, nargs="+", metavar="A", help="least areas of stuff (default 0 to 4 times the present)")
     add("--metric", choices=("PQ", "PQ_th", "PQ_st"), default="PQ", help="what chooses the best (default PQ)")
     add("--workers", type=int, metavar="N", help="processes (default: all cores)")
-    add("--seed", type=int, default=0, metavar="N", help="of the halves and of the draws (default 0)")
-    add("--draws", type=int, default=1000, metavar="N", help="of the images, for the intervals (default 1000)")
+    add_draws(parser)
     add("--config-file", metavar="FILE", help="whose PANOPTIC has the present thresholds (default: from the ledgers)")
     add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options, at the end")
     return parser
@@ -49,15 +46,18 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _tune_merge(args: argparse.Namespace) -> int:
     from thingstuff.console import start_console
+    from thingstuff.engine.folders import make_writable
+    from thingstuff.report.ground_truth import open_truth
     from thingstuff.report.merge_tuning import tune_merge
     from thingstuff.report.merge_tuning_data import open_data, open_store
     from thingstuff.report.merge_tuning_figure import draw_front
     from thingstuff.report.merge_tuning_report import MergeTuningReport
+    from thingstuff.report.stored_scores import truth_name
 
     grid, options = _grid(args), _options(args)
     store = open_store(args.store)
-    truth = _truth(args, store)
-    _make_writable(args.output)
+    truth = open_truth(truth_name([store], args.ground_truth), args.truth_folder)
+    make_writable(args.output, "--output")
     start_console()
     present, source = _present(args, store)
     data, notes = open_data(store, truth)
@@ -82,29 +82,13 @@ def _grid(args: argparse.Namespace) -> Any:
 def _options(args: argparse.Namespace) -> Any:
     from thingstuff.report.merge_tuning import TuningOptions
 
-    if args.draws < FEWEST_DRAWS or args.seed < 0:
-        raise ConfigError(f"--draws must be {FEWEST_DRAWS} or more, --seed 0 or more, got {args.draws} and {args.seed}")
+    check_draws(args)
     return TuningOptions(args.metric, _cores() if args.workers is None else args.workers, args.seed, args.draws)
 
 
 def _cores() -> int:
     """Those that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _truth(args: argparse.Namespace, store: Any) -> Any:
-    from thingstuff.report.ground_truth import open_truth
-
-    name = args.ground_truth or store.meta.dataset
-    if not name:
-        raise ConfigError(f"{store.folder} does not say which data set it predicts: give --ground-truth")
-    return open_truth(name, args.truth_folder)
-
-
-def _make_writable(folder: Path) -> None:
-    from thingstuff.engine.folders import make_writable
-
-    make_writable(folder, "--output")
 
 
 def _present(args: argparse.Namespace, store: Any) -> tuple[Any, str]:

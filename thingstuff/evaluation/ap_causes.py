@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thingstuff.errors import ConfigError
+from thingstuff.evaluation.coco_backends import open_hotcoco
 from thingstuff.evaluation.coco_input import CocoInput, Record
 
 IntArray = npt.NDArray[np.int64]
@@ -162,12 +163,9 @@ def _without_crowds(data: CocoInput, iou_thresh: float, max_dets: int) -> CocoIn
 
 def _evaluated(data: CocoInput, iou_thresh: float, max_dets: int, image_ids: list[int] | None = None) -> Any:
     """hotcoco's evaluation of objects of all sizes at one threshold, matched but not accumulated."""
-    import hotcoco
-
-    truth = hotcoco.COCO(data.ground_truth)
-    evaluation = hotcoco.COCOeval(truth, truth.load_res(data.results), data.iou_type)
+    evaluation = open_hotcoco(data, [max_dets])
     parameters = evaluation.params
-    parameters.iou_thrs, parameters.max_dets = [iou_thresh], [max_dets]
+    parameters.iou_thrs = [iou_thresh]
     parameters.area_rng, parameters.area_rng_lbl = [[0, 1e10]], ["all"]
     if image_ids is not None:
         parameters.img_ids = image_ids

@@ -15,6 +15,7 @@ from thingstuff.evaluation.coco_input import CocoInput, Record
 
 IntArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+FloatArray = npt.NDArray[np.float64]
 
 _BLOCK_IMAGES = 500  # each image's matches take a few dozen KiB as Python objects
 _HIGHEST_AREA = 1e10  # where COCO's area range "all" ends
@@ -32,11 +33,12 @@ class CategoryMatches:
     tp: BoolArray  # T x n
     ignored: BoolArray  # T x n, never where `tp` is
     truths: IntArray  # as many as there are images: the objects that count
+    scores: FloatArray  # n, descending
 
     def __post_init__(self) -> None:
-        if self.tp.shape != self.ignored.shape or self.tp.shape[1:] != self.image.shape:
-            found = f"{self.image.shape}, {self.tp.shape} and {self.ignored.shape}"
-            raise ValueError(f"expected n images, T x n tp and T x n ignored, got {found}")
+        shapes = (self.image.shape, self.scores.shape, self.tp.shape, self.ignored.shape)
+        if self.tp.shape != self.ignored.shape or {self.tp.shape[1:], self.scores.shape} != {self.image.shape}:
+            raise ValueError(f"expected n images and scores, T x n tp and ignored, got {', '.join(map(str, shapes))}")
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class _Found:
 
     image: IntArray  # positions
     category: IntArray  # positions
-    score: npt.NDArray[np.float64]
+    score: FloatArray
 
     @classmethod
     def of(cls, data: CocoInput) -> _Found:
@@ -85,7 +87,9 @@ def ap_matches(data: CocoInput, max_dets: int | None = None) -> ApMatches:
     for k, category in enumerate(data.categories):
         own = ranked[ends[k] : ends[k + 1]]
         tp, ignored = (np.ascontiguousarray(bits[own].T) for bits in (matched.tp, matched.ignored))
-        categories[category["name"]] = CategoryMatches(found.image[own], tp, ignored, matched.truths[k])
+        categories[category["name"]] = CategoryMatches(
+            found.image[own], tp, ignored, matched.truths[k], found.score[own]
+        )
     return ApMatches(len(data.images), categories)
 
 

@@ -152,9 +152,9 @@ def summarize(
     coco = np.isin(counted.iou_threshs, COCO_IOU_THRESHS)
     precision, recall = counted.precision[coco], counted.recall[coco]
     numbers = {n.name: _value(n, precision, recall, data.iou_type) for n in _numbers(data.iou_type, max_dets)}
-    per_category = {c["name"]: _mean(precision[:, :, k, 0, -1]) for k, c in enumerate(data.categories)}
+    per_category = {c["name"]: mean_of_defined(precision[:, :, k, 0, -1]) for k, c in enumerate(data.categories)}
     curves = PrecisionRecall.of(counted, tuple(per_category))
-    at_iou = {iou: _mean(counted.precision[curves.row(iou), :, :, 0, -1]) for iou in iou_threshs}
+    at_iou = {iou: mean_of_defined(counted.precision[curves.row(iou), :, :, 0, -1]) for iou in iou_threshs}
     undefined = _undefined(numbers, per_category, data, max_dets)
     return CocoAP(data.iou_type, max_dets, numbers, per_category, undefined, at_iou, curves)
 
@@ -183,10 +183,10 @@ def _by_size(name: str, areas: Sequence[str]) -> list[_Number]:
 
 
 def _value(number: _Number, precision: FloatArray, recall: FloatArray, iou_type: str) -> float:
-    return _mean(number.select(recall if number.is_recall else precision, _AREAS[iou_type]))
+    return mean_of_defined(number.select(recall if number.is_recall else precision, _AREAS[iou_type]))
 
 
-def _mean(values: FloatArray) -> float:
+def mean_of_defined(values: FloatArray) -> float:
     """The mean of what is defined; the programs write -1 for a category without truth."""
     defined = values[values > -1]
     return float(np.mean(defined)) if defined.size else math.nan

@@ -39,7 +39,7 @@ Backend = Callable[[CocoInput, list[int], FloatArray], Accumulated]
 
 
 def run_hotcoco(data: CocoInput, max_dets: list[int], iou_threshs: FloatArray) -> Accumulated:
-    evaluation = _hotcoco(data, max_dets)
+    evaluation = open_hotcoco(data, max_dets)
     evaluation.params.iou_thrs = iou_threshs.tolist()
     evaluation.evaluate()
     evaluation.accumulate()
@@ -74,14 +74,15 @@ def match_images(data: CocoInput, max_dets: int) -> list[dict[str, Any]]:
     One record for each image and category that has truth or detections; `dtIds` count the results from 1. hotcoco makes
     these of Python objects, at about 50 microseconds a record.
     """
-    evaluation = _hotcoco(data, [max_dets])
+    evaluation = open_hotcoco(data, [max_dets])
     parameters = evaluation.params
     parameters.area_rng, parameters.area_rng_lbl = parameters.area_rng[:1], parameters.area_rng_lbl[:1]
     evaluation.evaluate()
     return [record for record in evaluation.eval_imgs if record is not None]
 
 
-def _hotcoco(data: CocoInput, max_dets: list[int]) -> Any:
+def open_hotcoco(data: CocoInput, max_dets: list[int]) -> Any:
+    """hotcoco's COCOeval of the data, with nothing evaluated yet; it numbers the results from 1, in their order."""
     import hotcoco
 
     truth = hotcoco.COCO(data.ground_truth)

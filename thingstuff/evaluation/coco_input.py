@@ -77,18 +77,16 @@ class CocoTruth:
         """Polygons as RLE, the same that every evaluation would make of them."""
         from hotcoco import mask
 
+        sizes = {position: self.ids.sizes[i] for i, position in self.ids.images.items()}
+
         def filled(truth: Record) -> Record:
-            polygons, size = truth.get("segmentation"), self._sizes[truth["image_id"]]
+            polygons, size = truth.get("segmentation"), sizes[truth["image_id"]]
             if not isinstance(polygons, list) or size is None:
                 return truth
             rle = mask.merge(mask.frPyObjects(polygons, *size))
             return truth | {"segmentation": {"size": size, "counts": rle["counts"]}}
 
         return replace(self, truths=[filled(truth) for truth in self.truths])
-
-    @property
-    def _sizes(self) -> dict[int, list[int] | None]:
-        return {position: self.ids.sizes[i] for i, position in self.ids.images.items()}
 
 
 GroundTruth = Source | Mapping[str, Any] | CocoTruth

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thingstuff.evaluation.box_formats import boxes_in_other_formats, look_like_fractions
-from thingstuff.evaluation.coco_ap import average_precision
+from thingstuff.evaluation.coco_ap import MAX_DETS, average_precision
+from thingstuff.evaluation.coco_backends import open_hotcoco
 from thingstuff.evaluation.coco_input import CocoInput
 
 LOW_AP = 0.1  # a model above it may be bad, but its ids are right
@@ -114,10 +115,7 @@ def _pairs(data: CocoInput) -> NDArray[np.int64]:
 
     The detection with the highest score counts, whatever it says.
     """
-    import hotcoco
-
-    truth = hotcoco.COCO(data.ground_truth)
-    evaluation = hotcoco.COCOeval(truth, truth.load_res(data.results), data.iou_type)
+    evaluation = open_hotcoco(data, [MAX_DETS[data.iou_type][-1]])
     matrix = np.asarray(evaluation.confusion_matrix(iou_thr=0.5)["matrix"])
     return matrix[:-1, :-1].astype(np.int64)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from thingstuff.errors import ConfigError, DataError
+from thingstuff.evaluation.coco_ap import mean_of_defined
 from thingstuff.evaluation.coco_backends import FloatArray
 from thingstuff.evaluation.coco_input import CocoInput, Record, Results, Source, read_coco_input
 from thingstuff.evaluation.json_file import JsonFile
@@ -80,7 +81,7 @@ def evaluate_lvis(
     federated = _federated(data, file.content, file.name)
     precision, recall = _run_hotcoco(federated, data, options.max_dets)
     numbers = _numbers(precision, recall, federated["categories"], options.max_dets)
-    per_category = {c["name"]: _mean(precision[:, :, k, 0]) for k, c in enumerate(data.categories)}
+    per_category = {c["name"]: mean_of_defined(precision[:, :, k, 0]) for k, c in enumerate(data.categories)}
     return LvisAP(iou_type, options.max_dets, numbers, per_category, _undefined(numbers, per_category))
 
 
@@ -151,13 +152,7 @@ def _numbers(precision: FloatArray, recall: FloatArray, categories: list[Record]
     values |= {f"AP{f}": precision[:, :, [own == f for own in frequencies], 0] for f in _FREQUENCIES}
     values |= {f"AR@{max_dets}": recall[..., 0]}
     values |= {f"AR{size}@{max_dets}": recall[..., area] for area, size in enumerate(_SIZES, 1)}
-    return {name: _mean(v) for name, v in values.items()}
-
-
-def _mean(values: FloatArray) -> float:
-    """The mean of what is defined; hotcoco writes -1 for a category without truth."""
-    defined = values[values > -1]
-    return float(np.mean(defined)) if defined.size else math.nan
+    return {name: mean_of_defined(v) for name, v in values.items()}
 
 
 def _undefined(numbers: Mapping[str, float], per_category: Mapping[str, float]) -> dict[str, str]:

@@ -20,12 +20,10 @@ from thingstuff.report.foreign_store import import_results
 from thingstuff.report.ground_truth import GroundTruth, open_truth
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import renumbering
-from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder
+from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder, truth_name
 from thingstuff.store import Store
 
 AP_IN_MAP, MIOU_IN_MAP, COST = "mask AP in the map", "mIoU in the map", "mask AP by merging"
-
-
 _SUSPICIOUS_AP = 0.5  # percent
 
 
@@ -77,7 +75,7 @@ def compare_stores(
     """
     own = {path: Store.open(store_folder(path)) for path in folders if path.is_dir()}
     names = _names(folders, options.names)
-    truth = open_truth(_truth_name(list(own.values()), ground_truth), options.truth_folder)
+    truth = open_truth(truth_name(list(own.values()), ground_truth), options.truth_folder)
     stores = _imported(folders, own, truth, options)
     _refuse_other_images(stores, names)
     compared = tuple(_score(*one, truth, options) for one in zip(names, stores, strict=True))
@@ -128,17 +126,9 @@ def _refuse_other_images(stores: Sequence[Store], names: Sequence[str]) -> None:
             )
 
 
-def _truth_name(stores: Sequence[Store], given: str | None) -> str:
-    name = given or next((store.meta.dataset for store in stores), None)
-    if name is None:
-        what = f"{stores[0].folder} was not made of a data set" if stores else "there is no store that knows the truth"
-        raise DataError(f"{what}: say the truth with --ground-truth")
-    return name
-
-
 def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptions) -> Compared:
     scores = Scores()
-    score_store(store, truth, ScoreOptions(only_stored=True), scores)
+    score_store(store, truth, ScoreOptions(only_stored=True, explain=False), scores)
     ids = image_ids(store, truth, ScoreOptions(), Scores())
     found = intervals(scores.samples, options.draws, options.seed)
     merged = all(e.has_panoptic and e.has_detections for e in store.entries) and truth.instances is not None

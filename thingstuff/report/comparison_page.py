@@ -37,9 +37,7 @@ class _Source:
     found: Mapping[str, PredictedImage]
 
 
-def comparison_page(
-    comparison: Comparison, most_images: int, title: str = "What going panoptic costs and gives"
-) -> Page:
+def comparison_page(comparison: Comparison, most_images: int) -> Page:
     """At most `most_images` images, those with most disagreement; with none of them the page is its tables."""
     keys = _most_telling(comparison, most_images)
     categories = comparison.stores[0].store.meta.categories
@@ -49,8 +47,15 @@ def comparison_page(
     shown = [PageTable(t, o.headers, o.rows, o.align, o.footnotes, o.digits) for t, o in tables(comparison)]
     notes = [f"{store.name}: {note}" for store in comparison.stores for note in store.scores.notes]
     notes += _without_pictures(comparison, keys)
+    opened = 2 + len(comparison.differences)  # all numbers, the differences, and what the first merge costs
     return Page(
-        title, [*verdict(comparison), *notes], shown, _images(comparison, keys), legend, _first_views(comparison)
+        _TITLE,
+        [*verdict(comparison), *notes],
+        shown,
+        _images(comparison, keys),
+        legend,
+        _first_views(comparison),
+        opened,
     )
 
 

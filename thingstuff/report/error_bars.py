@@ -19,7 +19,7 @@ def intervals(samples: Mapping[str, Sample], draws: int = 1000, seed: int = 0) -
     found = {}
     for name in watched(samples, "error bars"):
         sample = samples[name]
-        found[name] = bootstrap(_in_percent(sample.metric), len(sample.image_ids), draws=draws, seed=seed)
+        found[name] = bootstrap(in_percent(sample.metric), len(sample.image_ids), draws=draws, seed=seed)
     return found
 
 
@@ -29,7 +29,7 @@ def class_intervals(
     """Task -> class -> the interval of its AP or PQ in percent."""
     return {
         task: {
-            name: bootstrap(_in_percent(one.metric), len(one.image_ids), draws=draws, seed=seed)
+            name: bootstrap(in_percent(one.metric), len(one.image_ids), draws=draws, seed=seed)
             for name, one in watched(list(own.items()), f"error bars of classes, {task}")
         }
         for task, own in samples.items()
@@ -50,7 +50,7 @@ def differences(
         if set(one.image_ids) != set(other.image_ids):
             raise DataError(f"{name}: the two predictions are of other images: compare those of the same images")
         baseline = _reordered(other, one.image_ids)
-        metrics = (_in_percent(one.metric), _in_percent(baseline))
+        metrics = (in_percent(one.metric), in_percent(baseline))
         found[name] = compare(*metrics, len(one.image_ids), draws=draws, seed=seed)
     return found
 
@@ -70,7 +70,8 @@ def as_records(found: Mapping[str, Interval | Difference]) -> dict[str, dict[str
     return {name: asdict(one) for name, one in found.items()}
 
 
-def _in_percent(metric: BlockMetric) -> BlockMetric:
+def in_percent(metric: BlockMetric) -> BlockMetric:
+    """The same metric, a hundred times."""
     return BlockMetric(lambda weights: 100 * metric.values(weights))
 
 

@@ -97,7 +97,7 @@ def _score_coco(task: str, results: JsonFile, truth: Truth, options: ScoreOption
     if options.explain and task != "keypoints":
         scores.ap_causes[task] = ap_causes(data)
     if options.reliability:
-        scores.reliability[task] = score_reliability(data)
+        scores.reliability[task] = score_reliability(matches)
     scores.note_skips(title, skips)
     scores.note_once(_images_without(data), _unlisted(data))
     mistake = find_id_mistake(data, measured.numbers["AP"])

@@ -13,11 +13,13 @@ from thingstuff.errors import ConfigError, DataError
 from thingstuff.evaluation import CocoTruth, OwnResults, PanopticCounts, average_precision, read_coco_input
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
 from thingstuff.evaluation.ap_matches import ap_matches
-from thingstuff.evaluation.bootstrap import BlockMetric, Difference, compare, panoptic_pq
+from thingstuff.evaluation.bootstrap import BlockMetric, Difference, compare
 from thingstuff.evaluation.coco_input import CocoInput
 from thingstuff.merge import Greedy
+from thingstuff.report.error_bars import in_percent
 from thingstuff.report.merge_grid import MergeGrid
 from thingstuff.report.merge_images import Crew, Id, StoredImages, counts_of, things_by_rule
+from thingstuff.report.panoptic_scores import pq_metrics
 from thingstuff.structures import Categories
 
 METRICS = ("PQ", "PQ_th", "PQ_st")
@@ -234,19 +236,14 @@ def _compare(
 ) -> dict[str, Held]:
     """The second of two rules against the first."""
     counts = np.stack([found.each() for found in counts_of(crew, image_ids, rules)])
-    isthing = np.array([category.isthing for category in data.images.truth.categories.all])
-    chosen = {"PQ": isthing | ~isthing, "PQ_th": isthing, "PQ_st": ~isthing}
-    metrics = {name: [panoptic_pq(counts[:, n, columns]) for n in (0, 1)] for name, columns in chosen.items()}
+    pairs = [pq_metrics(counts[:, n], data.images.truth.categories) for n in (0, 1)]
+    metrics = {name: [one[name] for one in pairs] for name in METRICS}
     if data.instances is not None:
         metrics["AP"] = [coco_ap_metric(ap_matches(one)) for one in _coco_inputs(data, image_ids, rules, crew)]
     return {name: _held(pair, len(image_ids), options) for name, pair in metrics.items()}
 
 
 def _held(metrics: Sequence[BlockMetric], images: int, options: TuningOptions) -> Held:
-    present, best = (_in_percent(metric) for metric in metrics)
+    present, best = (in_percent(metric) for metric in metrics)
     every = np.ones(images, np.int64)
     return Held(present(every), best(every), compare(best, present, images, draws=options.draws, seed=options.seed))
-
-
-def _in_percent(metric: BlockMetric) -> BlockMetric:
-    return BlockMetric(lambda weights: 100 * metric.values(weights))

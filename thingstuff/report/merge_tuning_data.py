@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 from thingstuff.errors import ConfigError, DataError
@@ -47,10 +46,8 @@ def open_data(store: Store, truth: GroundTruth) -> tuple[TuningData, list[str]]:
     images = StoredImages(store, truth.panoptic, keys)
     if truth.instances is None:
         return TuningData(images), [*notes, f"{truth.name} has no instance truth, so AP is not measured"]
-    file = JsonFile.of(truth.instances, truth.name)
-    listed = file.content.get("categories") if isinstance(file.content, Mapping) else None
-    moved, more = renumbering(store.meta.categories, listed if isinstance(listed, list) else ())
-    instances = CocoTruth.read(file, "segm").with_filled_polygons()
+    moved, more = renumbering(store.meta.categories, truth.category_records())
+    instances = CocoTruth.read(JsonFile.of(truth.instances, truth.name), "segm").with_filled_polygons()
     return TuningData(images, instances, moved), [*notes, *more]
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
+import numpy.typing as npt
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, PanopticCounts
-from thingstuff.evaluation.bootstrap import panoptic_pq
+from thingstuff.evaluation.bootstrap import BlockMetric, panoptic_pq
 from thingstuff.evaluation.coco_panoptic import comparable_images
 from thingstuff.evaluation.panoptic_causes import PanopticCauses
 from thingstuff.progress import watched
@@ -92,10 +93,15 @@ def _map_of(image: PredictedImage) -> PanopticMap:
 
 def _add_samples(counts: Mapping[int | str, PanopticCounts], categories: Categories, scores: Scores) -> None:
     columns = np.stack([np.stack([c.tp, c.fp, c.fn, c.iou_sum], axis=1) for c in counts.values()])
-    isthing = np.array([category.isthing for category in categories.all])
-    for name, chosen in (("PQ", slice(None)), ("PQ_th", isthing), ("PQ_st", ~isthing)):
-        scores.samples[name] = Sample(tuple(counts), panoptic_pq(columns[:, chosen]))
+    scores.samples |= {name: Sample(tuple(counts), metric) for name, metric in pq_metrics(columns, categories).items()}
     scores.class_samples["panoptic_seg"] = {
         category.name: Sample(tuple(counts), panoptic_pq(columns[:, [row]]))
         for row, category in enumerate(categories.all)
     }
+
+
+def pq_metrics(counts: npt.NDArray[np.float64], categories: Categories) -> dict[str, BlockMetric]:
+    """PQ of all, things and stuff from images x C x 4 counts (tp, fp, fn, iou_sum), fractions."""
+    isthing = np.array([category.isthing for category in categories.all])
+    chosen = {"PQ": isthing | ~isthing, "PQ_th": isthing, "PQ_st": ~isthing}
+    return {name: panoptic_pq(counts[:, columns]) for name, columns in chosen.items()}

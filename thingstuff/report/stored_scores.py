@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,6 +58,15 @@ def store_folder(folder: Path) -> Path:
     if len(inner) > 1:
         raise DataError(f"{folder} holds several stores: give one of {', '.join(map(str, inner))}")
     return inner[0] if inner else folder
+
+
+def truth_name(stores: Sequence[Store], given: str | None) -> str:
+    """What is given, or the data set that the first of the stores was made of."""
+    name = given or next((store.meta.dataset for store in stores), None)
+    if name is None:
+        what = f"{stores[0].folder} was not made of a data set" if stores else "there is no store that knows the truth"
+        raise DataError(f"{what}: give --ground-truth")
+    return name
 
 
 def _instance_truth(truth: GroundTruth) -> Any:

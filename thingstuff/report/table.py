@@ -47,9 +47,8 @@ class Table:
     def _formatted(self, style: str) -> str:
         from tabulate import tabulate
 
-        columns = [[row[place] for row in self.rows] for place in range(len(self.headers))]
-        sides = [_SIDES[letter] for letter in self.align or "".join(_alignment(column) for column in columns)]
-        cells = [[_cell(value, self.digits) for value in row] for row in self.rows]
+        sides = column_sides(self.rows, len(self.headers), self.align)
+        cells = [[cell_text(value, self.digits) for value in row] for row in self.rows]
         # tabulate's own alignments apply to rows only, so that without any the headers need theirs said
         options: dict[str, Any] = {"colalign": sides if cells else None, "headersalign": sides}
         return tabulate(cells, self.headers, tablefmt=style, disable_numparse=True, **options)
@@ -71,17 +70,22 @@ def text_table(
     return Table(rows, headers, align, digits, footnotes).text()
 
 
+def column_sides(rows: Sequence[Sequence[Any]], count: int, align: str | None) -> list[str]:
+    """left, right or center for each of `count` columns, as `align` says or as their values ask for."""
+    return [_SIDES[letter] for letter in align or "".join(_alignment([row[n] for row in rows]) for n in range(count))]
+
+
+def cell_text(value: Any, digits: int) -> str:
+    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return UNDEFINED
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)
+
+
 def _alignment(column: Sequence[Any]) -> str:
     return "r" if all(value is None or _is_number(value) for value in column) else "l"
 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float | np.number) and not isinstance(value, bool)
-
-
-def _cell(value: Any, digits: int) -> str:
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return UNDEFINED
-    if isinstance(value, bool | np.bool_):
-        return "yes" if value else "no"
-    return f"{value:.{digits}f}" if isinstance(value, float | np.floating) else str(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,10 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from thingstuff.errors import ConfigError, DataError
-from thingstuff.evaluation.ap_matches import ap_matches
-from thingstuff.evaluation.coco_ap import MAX_DETS
+from thingstuff.evaluation.ap_matches import ApMatches
 from thingstuff.evaluation.coco_backends import COCO_IOU_THRESHS
-from thingstuff.evaluation.coco_input import CocoInput
 from thingstuff.report.figures.style import COLORS, FONT_POINTS, GRAY, dress, new_figure, say
 
 if TYPE_CHECKING:
@@ -63,15 +60,13 @@ class Reliability:
         return float((self.counts * gaps).sum() / self.counts.sum())
 
 
-def score_reliability(data: CocoInput, bins: int = 10, max_dets: int | None = None) -> Reliability:
+def score_reliability(matches: ApMatches, bins: int = 10) -> Reliability:
     """Of the detections that COCO's AP looks at, matched as there at IoU .5, less those that a crowd excuses."""
-    limit = MAX_DETS[data.iou_type][-1] if max_dets is None else max_dets
-    scores = _ranked_scores(data, limit)
     all_scores, all_hits = [np.zeros(0)], [np.zeros(0, bool)]
-    for name, matches in ap_matches(data, limit).categories.items():
-        counted = ~matches.ignored[_IOU_ROW]
-        all_scores.append(scores[name][counted])
-        all_hits.append(matches.tp[_IOU_ROW][counted])
+    for found in matches.categories.values():
+        counted = ~found.ignored[_IOU_ROW]
+        all_scores.append(found.scores[counted])
+        all_hits.append(found.tp[_IOU_ROW][counted])
     return Reliability.of(np.concatenate(all_scores), np.concatenate(all_hits), bins)
 
 
@@ -100,18 +95,6 @@ def _means(sums: FloatArray, counts: IntArray) -> FloatArray:
     means = np.full(len(counts), math.nan)
     np.divide(sums, counts, out=means, where=counts > 0)
     return means
-
-
-def _ranked_scores(data: CocoInput, max_dets: int) -> dict[str, FloatArray]:
-    """Each category's scores in descending order, as `ap_matches` ranks; which of equal ones are kept is no matter."""
-    by_place: dict[tuple[int, int], list[float]] = defaultdict(list)
-    for result in data.results:
-        by_place[result["category_id"], result["image_id"]].append(result["score"])
-    by_category: dict[int, list[float]] = defaultdict(list)
-    for (category, _), scores in by_place.items():
-        by_category[category] += sorted(scores, reverse=True)[:max_dets]
-    ranked = {c["name"]: sorted(by_category[c["id"]], reverse=True) for c in data.categories}
-    return {name: np.array(scores, np.float64) for name, scores in ranked.items()}
 
 
 def _draw_precisions(axes: Axes, found: Reliability) -> None:

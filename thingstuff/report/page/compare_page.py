@@ -16,7 +16,8 @@ from thingstuff.report.page.image_files import EncodedImage, ImageFiles, json_te
 from thingstuff.report.page.layer_record import finite, layer_record
 from thingstuff.report.page.model import OUTCOMES, LegendEntry, Page, PageImage
 from thingstuff.report.page.pictures import encode_picture, encode_thumbnail
-from thingstuff.report.page.table_cells import column_sides, table_cells
+from thingstuff.report.page.table_cells import table_cells
+from thingstuff.report.table import column_sides
 
 _HERE = Path(__file__).parent
 _SCRIPTS = (
@@ -134,7 +135,7 @@ def _render(page: Page, index: dict[str, Any], details: Sequence[dict[str, Any]]
     return environment.get_template("template.html.j2").render(
         page=page,
         legend=[LegendEntry(*entry) for entry in page.legend],
-        tables=[(table, column_sides(table), table_cells(table)) for table in page.tables],
+        tables=[(t, column_sides(t.rows, len(t.headers), t.align), table_cells(t)) for t in page.tables],
         has_images=bool(index["images"]),
         css=_text("page.css"),
         script="\n".join(_text(name) for name in _SCRIPTS),

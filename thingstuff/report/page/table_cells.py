@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from thingstuff.report.page.model import PageTable
-from thingstuff.report.table import UNDEFINED
+from thingstuff.report.table import UNDEFINED, cell_text
 
-_SIDES = {"l": "left", "r": "right", "c": "center"}
 _LEADING_NUMBER = re.compile(r"\s*[+-]?\d+(\.\d+)?(e[+-]?\d+)?", re.IGNORECASE)
 
 
@@ -27,22 +25,15 @@ class Cell:
 
 def table_cells(table: PageTable) -> list[list[Cell]]:
     """One list a row."""
-    return [[_cell(value, table.digits) for value in row] for row in table.rows]
+    return [[Cell(cell_text(value, table.digits), _sort_value(value)) for value in row] for row in table.rows]
 
 
-def column_sides(table: PageTable) -> list[str]:
-    """left, right or center for each column; without `align` columns of numbers stand right."""
-    return [_SIDES[letter] for letter in table.align or "".join(_letters(table))]
-
-
-def _cell(value: Any, digits: int) -> Cell:
-    if value is None or (isinstance(value, float | np.floating) and math.isnan(value)):
-        return Cell(UNDEFINED, "")
+def _sort_value(value: Any) -> str | None:
+    if value is None or value == UNDEFINED or (isinstance(value, float | np.floating) and math.isnan(value)):
+        return ""
     if isinstance(value, bool | np.bool_):
-        return Cell("yes" if value else "no", None)
-    if isinstance(value, float | np.floating):
-        return Cell(f"{value:.{digits}f}", _number(float(value)))
-    return Cell(str(value), "" if value == UNDEFINED else _leading_number(str(value)))
+        return None
+    return _number(float(value)) if isinstance(value, float | np.floating) else _leading_number(str(value))
 
 
 def _number(value: float) -> str:
@@ -53,13 +44,3 @@ def _leading_number(text: str) -> str | None:
     """Of "41.2 ± 0.3" 41.2."""
     found = _LEADING_NUMBER.match(text.replace("−", "-"))
     return found[0].strip() if found else None
-
-
-def _letters(table: PageTable) -> Iterator[str]:
-    for place in range(len(table.headers)):
-        column = [row[place] for row in table.rows]
-        yield "r" if all(value is None or _is_number(value) for value in column) else "l"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float | np.number) and not isinstance(value, bool)
