@@ -61,6 +61,14 @@ def test_the_one_dropped_instance_is_named_with_its_rule_and_numbers(run_tool, t
     assert code == 0, error
     found = json.loads((tmp_path / "out/compare.json").read_text())["stores"]["one"]["merge"]
     assert found["instances"]["overlap"] == {"instances": 1, "true": 1, "lost": 1}
+    lost = found["lost"]
+    assert len(lost) == 1
+    assert (lost[0]["image"], lost[0]["index"], lost[0]["category"]) == ("a.png", 1, "cat")
+    assert (lost[0]["outcome"], lost[0]["rule"], lost[0]["limit"]) == ("dropped", "overlap", 0.5)
+    shared = int(np.logical_and(MASKS[0], MASKS[1]).sum())
+    assert lost[0]["value"] == pytest.approx(shared / 400)
+    assert lost[0]["covered_by"] == [{"index": 0, "pixels": shared}]
+    assert lost[0]["text"] == f"dropped: {shared / 400:.0%} already covered by dog #1, limit 50%"
     # two cats, one of them gone: precision 1 up to recall 0.5, which are 51 of 101 points; the dog stays
     assert found["stages"]["instances"]["numbers"]["AP"] == pytest.approx(100)
     assert found["stages"]["panoptic"]["numbers"]["AP"] == pytest.approx((100 + 100 * 51 / 101) / 2)
@@ -143,3 +151,12 @@ def test_a_store_without_a_data_set_asks_for_the_truth(run_tool, tmp_path):
     code, _, error = run_tool("compare", write_store(tmp_path / "one"), "--output", tmp_path / "out")
     assert code == 2
     assert_one_line(error, "--ground-truth")
+
+
+def test_a_foreign_folder_in_the_way_is_said_before_any_work(run_tool, truth, tmp_path):
+    store = write_store(tmp_path / "one")
+    (tmp_path / "out/compare_files").mkdir(parents=True)
+    code, out, error = run_tool("compare", store, "--ground-truth", truth, "--output", tmp_path / "out")
+    assert code == 2
+    assert_one_line(error, "compare_files: is in the way")
+    assert not out

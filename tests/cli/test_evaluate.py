@@ -186,7 +186,7 @@ class TestErrorBars:
         assert again["value"] == pytest.approx(-record["differences"]["PQ"]["value"])
         evaluate(near, "shapes_val", "--compare", near)
         same = json.loads((tmp_path / "scores/results.json").read_text())["differences"]["PQ"]
-        assert (same["value"], same["verdict"]) == (0, "undecided")
+        assert (same["value"], same["verdict"]) == (0, "unchanged")
 
     def test_a_planted_cause_is_named_first_with_its_amount(self, evaluate, small_shapes, tmp_path):
         """A fifth of all segments of a perfect prediction get another class: mending that wins all that is lost."""

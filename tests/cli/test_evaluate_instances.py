@@ -88,7 +88,7 @@ def test_ap_has_an_interval_and_a_comparison_a_verdict(evaluate, tmp_path):
     assert "better" in out
     (tmp_path / "same.json").write_text(json.dumps(results))
     same = evaluate(truth, results, "--compare", tmp_path / "same.json")[3]["differences"]["box AP"]
-    assert (same["value"], same["verdict"]) == (0, "undecided")
+    assert (same["value"], same["verdict"]) == (0, "unchanged")
 
 
 def test_classes_have_intervals_of_their_own(evaluate):

@@ -9,7 +9,7 @@ import pytest
 from coco_scenes import random_scene, run_pycocotools
 
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
-from thingstuff.evaluation.ap_matches import ApMatches, CategoryMatches, ap_matches
+from thingstuff.evaluation.ap_matches import SIZES, ApMatches, CategoryMatches, ap_matches
 from thingstuff.evaluation.bootstrap import bootstrap, compare
 from thingstuff.evaluation.coco_ap import CocoOptions, evaluate_coco
 from thingstuff.evaluation.coco_input import read_coco_input
@@ -44,8 +44,8 @@ def repeated(truth, results, weights):
     return {**truth, "images": images, "annotations": annotations}, found
 
 
-def mean_ap(precision, part):
-    defined = precision[part, :, :, 0, -1][precision[part, :, :, 0, -1] > -1]
+def mean_ap(precision, part, area=0):
+    defined = precision[part, :, :, area, -1][precision[part, :, :, area, -1] > -1]
     return defined.mean() if defined.size else math.nan
 
 
@@ -67,6 +67,20 @@ def test_repeated_images_equal_pycocotools(iou_type, scores, seed):
         reference = run_pycocotools(*repeated(truth, results, weights), iou_type)[0]
         for name, part in PARTS.items():
             assert_same(values[name][row], mean_ap(reference.eval["precision"], part))
+
+
+@pytest.mark.parametrize("iou_type", ["bbox", "segm"])
+@pytest.mark.parametrize("seed", range(4))
+def test_objects_of_one_size_equal_pycocotools(iou_type, seed):
+    """A detection of another size counts neither way, unless it finds one of this."""
+    truth, results = random_scene(200 + seed, iou_type, crowd_share=0.2)
+    results = with_scores(results, "unique", rng := np.random.default_rng(seed))
+    draws = np.array([np.bincount(rng.integers(5, size=5), minlength=5) for _ in range(3)])
+    for place, size in enumerate(SIZES):
+        values = coco_ap_metric(matches_of(truth, results, iou_type, size=size)).values(draws)
+        for value, weights in zip(values, draws, strict=True):
+            reference = run_pycocotools(*repeated(truth, results, weights), iou_type)[0]
+            assert_same(value, mean_ap(reference.eval["precision"], slice(None), place))
 
 
 @pytest.mark.parametrize("seed", range(40))

@@ -45,6 +45,12 @@ def test_the_raw_map_and_the_merged_one_are_counted_over_all_images():
     assert cost.panoptic_scores.numbers["mIoU"] - cost.raw_scores.numbers["mIoU"] == pytest.approx(expected)
 
 
+def test_every_class_has_its_own_difference():
+    cost = stuff_cost([ONE, OTHER], CATEGORIES)
+    expected = {"things": 2 / 2 - 1 / 2, "sky": 1 / 3 - 1 / 4, "sea": 1 / 2 - 2 / 3}
+    assert {name: found.value for name, found in cost.class_intervals.items()} == pytest.approx(expected)
+
+
 def test_a_gain_in_every_image_is_a_better_one():
     better = image(1, stuff=[IS_SEA, IS_SKY], panoptic=[1, 2], truth=[THINGS, IS_SKY])
     cost = stuff_cost([replace(better, image_id=number) for number in range(8)], CATEGORIES, draws=50)

@@ -81,8 +81,13 @@ def test_what_does_not_fit_is_refused(write_store, tmp_path):
     whole = write_store(tmp_path / "whole")
     keys = Store.open(whole).keys()
     part = write_store(tmp_path / "part", keys=keys[1:])
-    with pytest.raises(DataError, match=rf"whole and part are of other images: '{keys[0]}' is in whole alone"):
+    with pytest.raises(
+        DataError, match=rf"whole and part are of other images: '{keys[0]}' is in whole alone.*run of part cut short"
+    ):
         compare_stores([whole, part], options=FEW)
+    rest = write_store(tmp_path / "rest", keys=keys[:1])
+    with pytest.raises(DataError, match="predict the same images with both"):
+        compare_stores([part, rest], options=FEW)
     with pytest.raises(DataError, match="two stores have one name"):
         compare_stores([whole, whole], options=ComparisonOptions(names=("a", "a")))
     with pytest.raises(DataError, match="--names: expected 2"):
@@ -107,6 +112,13 @@ def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp
     dropped = [r for r in ledger if r["kind"] == "instance" and r["outcome"] == "dropped"]
     assert len(layer.dropped) == len(dropped)
     assert all("below the limit 0.50" in s.text for s in layer.dropped)
+    drawn = images[0].layers["one: instance"]
+    shown = [r for r in ledger if r["kind"] == "instance" and r["score"] >= 0.5]
+    assert {(s.id, s.outcome) for s in drawn.segments} == {(r["index"] + 1, r["outcome"]) for r in shown}
+    assert all(s.text.startswith("dropped: ") for s in drawn.segments if s.outcome == "dropped")
+    true = store.read(images[0].key).detections
+    for s in drawn.segments:  # no two true instances overlap
+        assert np.count_nonzero(drawn.ids == s.id) == s.area_px == true.masks.crops[s.id - 1].sum()
     assert {s.outcome for s in images[0].layers["ground truth"].segments} == {"true"}
     assert page.verdict[0].startswith("Going panoptic")
     assert [table.title for table in page.tables[: page.open_tables]] == ["All numbers", "one: what the merge costs"]

@@ -73,7 +73,7 @@ def test_stages_are_percent_and_costs_are_below_zero(costs):
     assert changes[1:-1] == pytest.approx(np.diff(expected).tolist(), abs=0.005)
     assert changes[-1] == pytest.approx(expected[-1] - expected[0], abs=0.005)
     assert all(low <= change <= high for _, _, change, low, high in table.rows[1:])  # two equal images: no spread
-    assert table.footnotes[0].startswith("cost: AP minus that of the row above")
+    assert table.footnotes[0].startswith("cost: AP minus that of the stage before")
 
 
 def test_sizes_and_categories_before_and_after(costs):
@@ -83,6 +83,7 @@ def test_sizes_and_categories_before_and_after(costs):
     assert rows["dog"] == pytest.approx([100, 0, -100, -100, -100])  # two equal images: no spread
     assert rows["cat"][:3] == pytest.approx([CATS, ERODED_CATS, ERODED_CATS - CATS], abs=0.005)
     assert rows["cat"][3] <= rows["cat"][2] <= rows["cat"][4]
+    assert rows["small objects"][2:] == merge_cost_tables(*costs)[0].rows[-1][2:]  # the truth's areas are 600 px
     assert table.text().splitlines()[4].split() == ["large", "objects", *("-" * 5)]
 
 
@@ -103,8 +104,8 @@ def test_stuff_has_a_table_if_it_is_known(costs):
     assert len(merge_cost_tables(cost)) == 3
     table = merge_cost_tables(cost, stuff)[3]
     rows = {name: row for name, *row in table.rows}
-    assert rows["things"] == pytest.approx([0, 100 * 20 / 30, 100 * 20 / 30, None, None], abs=0.005)
-    assert rows["sky"] == pytest.approx([100 * 20 / 40, 100 * 10 / 20, 0, None, None])
+    assert rows["things"] == pytest.approx([0, *[100 * 20 / 30] * 4], abs=0.005)  # two equal images: no spread
+    assert rows["sky"] == pytest.approx([100 * 20 / 40, 100 * 10 / 20, 0, 0, 0])
     assert rows["mIoU"] == pytest.approx([25, 175 / 3, 100 / 3, 100 / 3, 100 / 3], abs=0.005)
 
 

@@ -237,7 +237,7 @@ def test_equals_leave_the_present_thresholds(data):
         (Difference(1.25, 0.5, 2, "better"), "PQ 70.00 -> 71.25 on the 5 held-back images: +1.25 [0.50, 2.00], better"),
         (Difference(-1, -2, -0.5, "worse"), ": -1.00 [-2.00, -0.50], worse: keep the present thresholds"),
         (Difference(0.5, -1, 2, "undecided"), ": +0.50 [-1.00, 2.00], undecided: these images do not show that it"),
-        (Difference(0, 0, 0, "undecided"), "on the 5 held-back images: unchanged"),
+        (Difference(0, 0, 0, "unchanged"), "on the 5 held-back images: unchanged"),
         (Difference(1, float("nan"), float("nan"), "undecided"), ": +1.00 (too few images for an interval), undecided"),
         (
             Difference(float("nan"), float("nan"), float("nan"), "undecided"),

@@ -44,19 +44,21 @@ def _compare(args: argparse.Namespace) -> int:
     from thingstuff.report.comparison import ComparisonOptions, compare_stores
     from thingstuff.report.comparison_page import comparison_page
     from thingstuff.report.comparison_report import record, text
-    from thingstuff.report.page import write_page
+    from thingstuff.report.page import check_page_path, files_folder, write_page
 
     _check(args)
+    page = args.output / "compare.html"
+    check_page_path(page)
     make_writable(args.output, "--output")
     start_console()
     options = ComparisonOptions(args.names, args.output / "imported", args.truth_folder, args.draws, args.seed)
     comparison = compare_stores(args.stores, args.ground_truth, options)
     print(f"\n{text(comparison)}\n")
-    page = write_page(comparison_page(comparison, args.images), args.output / "compare.html")
+    write_page(comparison_page(comparison, args.images), page)
     write_json(args.output / "compare.json", record(comparison))
     print(f"{'results':10} {args.output / 'compare.json'}")
-    beside = page.with_name(f"{page.stem}_files")
-    print(f"{'page':10} {page}" + (f", with its pictures in {beside}" if beside.exists() else ""))
+    beside = f", with its pictures in {files_folder(page)}" if files_folder(page).exists() else ""
+    print(f"{'page':10} {page}{beside}")
     return 0
 
 

@@ -20,6 +20,8 @@ FloatArray = npt.NDArray[np.float64]
 _BLOCK_IMAGES = 500  # each image's matches take a few dozen KiB as Python objects
 _HIGHEST_AREA = 1e10  # where COCO's area range "all" ends
 
+SIZES = ("all", "small", "medium", "large")  # COCO's area ranges of boxes and masks
+
 
 @dataclass(frozen=True)
 class CategoryMatches:
@@ -76,11 +78,14 @@ class _Matched:
     truths: IntArray
 
 
-def ap_matches(data: CocoInput, max_dets: int | None = None) -> ApMatches:
-    """The matches behind COCO's AP, of at most `max_dets` detections an image and category (100, keypoints 20)."""
+def ap_matches(data: CocoInput, max_dets: int | None = None, size: str = "all") -> ApMatches:
+    """The matches behind COCO's AP of objects of one of `SIZES`.
+
+    Of at most `max_dets` detections an image and category, by default 100, of keypoints 20.
+    """
     limit = MAX_DETS[data.iou_type][-1] if max_dets is None else max_dets
     found = _Found.of(data)
-    matched = _match(data, limit)
+    matched = _match(data, limit, SIZES.index(size))
     ranked = _rank(found, limit)
     ends = np.searchsorted(found.category[ranked], np.arange(len(data.categories) + 1))
     categories = {}
@@ -93,12 +98,12 @@ def ap_matches(data: CocoInput, max_dets: int | None = None) -> ApMatches:
     return ApMatches(len(data.images), categories)
 
 
-def _match(data: CocoInput, max_dets: int) -> _Matched:
+def _match(data: CocoInput, max_dets: int, area: int) -> _Matched:
     position = {record["id"]: p for p, record in enumerate(data.images)}
     tp, ignored = np.zeros((2, len(data.results), len(COCO_IOU_THRESHS)), bool)
     truths = np.zeros((len(data.categories), len(data.images)), np.int64)
-    for block, numbers in _blocks(data):
-        for record in match_images(block, max_dets):
+    for block, numbers in _blocks(data, is_of_all_sizes=area == 0):
+        for record in match_images(block, max_dets, area):
             own = numbers[np.array(record["dtIds"], np.int64) - 1]
             ignored[own] = np.array(record["dtIgnore"], bool).T
             tp[own] = np.array(record["dtMatched"], bool).T & ~ignored[own]
@@ -106,17 +111,18 @@ def _match(data: CocoInput, max_dets: int) -> _Matched:
     return _Matched(tp, ignored, truths)
 
 
-def _blocks(data: CocoInput) -> Iterator[tuple[CocoInput, IntArray]]:
+def _blocks(data: CocoInput, *, is_of_all_sizes: bool) -> Iterator[tuple[CocoInput, IntArray]]:
     """Data sets of a few images each, and the positions of their results in `data.results`.
 
-    Results that cannot be but false positives are left out: those in an image without truth of their category.
+    Results that cannot be but false positives are left out: those in an image without truth of their category, unless
+    they can be of another size.
     """
     truths, results = defaultdict(list), defaultdict(list)
     for truth in data.truths:
         truths[truth["image_id"]].append(truth)
     with_truth = {_image_and_category(t) for t in data.truths}
     for number, result in enumerate(data.results):
-        if _image_and_category(result) in with_truth or _may_be_ignored(result):
+        if not is_of_all_sizes or _image_and_category(result) in with_truth or _may_be_ignored(result):
             results[result["image_id"]].append(number)
     for start in range(0, len(data.images), _BLOCK_IMAGES):
         images = data.images[start : start + _BLOCK_IMAGES]

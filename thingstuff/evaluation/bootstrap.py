@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
-Verdict = Literal["better", "worse", "undecided"]
+Verdict = Literal["better", "worse", "undecided", "unchanged"]
 
 _NORMAL = NormalDist()
 _95_PERCENT = 1.959963984540054  # standard deviations of it on either side
@@ -42,7 +42,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A metric minus its baseline with 95 % bounds, and whether they exclude 0 ("undecided" if not, or if NaN)."""
+    """A metric minus its baseline with 95 % bounds, and whether they exclude 0 ("undecided" if not, or if NaN).
+
+    "unchanged": there is no difference in any draw.
+    """
 
     value: float
     low: float
@@ -87,7 +90,13 @@ def compare(metric: Metric, baseline: Metric, images: int, *, draws: int = 1000,
     values, drawn = _value_and_draws((metric, baseline), images, draws, seed)
     value = _difference(*values[:, None]).item()
     low, high = _bounds(value, _difference(*drawn))
-    return Difference(value, low, high, "better" if low > 0 else "worse" if high < 0 else "undecided")
+    return Difference(value, low, high, _verdict(low, high))
+
+
+def _verdict(low: float, high: float) -> Verdict:
+    if low == high == 0:
+        return "unchanged"
+    return "better" if low > 0 else "worse" if high < 0 else "undecided"
 
 
 def semantic_miou(confusions: npt.ArrayLike) -> BlockMetric:
@@ -96,13 +105,26 @@ def semantic_miou(confusions: npt.ArrayLike) -> BlockMetric:
     `confusions`: images x (C + 1) x (C + 1), each one image's `SemanticCounts.confusion`: int64 pixels by prediction
     (row) and truth (column), index C is "no class".
     """
+    hit, union, true = _class_columns(confusions)
+    return _mean_of_ratios(hit, union, counted=true)
+
+
+def semantic_iou(confusions: npt.ArrayLike, place: int) -> BlockMetric:
+    """The IoU of the class at `place`, a fraction, of `confusions` as `semantic_miou` takes them."""
+    hit, union, true = _class_columns(confusions)
+    own = slice(place, place + 1)
+    return _mean_of_ratios(hit[:, own], union[:, own], counted=true[:, own])
+
+
+def _class_columns(confusions: npt.ArrayLike) -> tuple[IntArray, IntArray, IntArray]:
+    """images x C each: pixels that are rightly, or either way, or truly of a class."""
     counts = np.asarray(confusions)
     if counts.ndim != 3 or counts.shape[1] != counts.shape[2]:
         raise ValueError(f"expected images x (C + 1) x (C + 1) pixel counts, got {counts.shape}")
     hit = counts.diagonal(axis1=1, axis2=2)[:, :-1]
     true = counts[:, :, :-1].sum(axis=1)
     predicted = counts[:, :-1, :-1].sum(axis=2)
-    return _mean_of_ratios(hit, true + predicted - hit, counted=true)
+    return hit, true + predicted - hit, true
 
 
 def panoptic_pq(per_image: npt.ArrayLike) -> BlockMetric:

@@ -68,15 +68,15 @@ def run_pycocotools(data: CocoInput, max_dets: list[int], iou_threshs: FloatArra
 BACKENDS: Mapping[str, Backend] = {"hotcoco": run_hotcoco, "pycocotools": run_pycocotools}
 
 
-def match_images(data: CocoInput, max_dets: int) -> list[dict[str, Any]]:
-    """pycocotools' `evalImgs` at COCO's thresholds for objects of all sizes, by hotcoco.
+def match_images(data: CocoInput, max_dets: int, area: int = 0) -> list[dict[str, Any]]:
+    """pycocotools' `evalImgs` at COCO's thresholds of one of its area ranges (0: of all sizes), by hotcoco.
 
     One record for each image and category that has truth or detections; `dtIds` count the results from 1. hotcoco makes
     these of Python objects, at about 50 microseconds a record.
     """
     evaluation = open_hotcoco(data, [max_dets])
     parameters = evaluation.params
-    parameters.area_rng, parameters.area_rng_lbl = parameters.area_rng[:1], parameters.area_rng_lbl[:1]
+    parameters.area_rng, parameters.area_rng_lbl = [parameters.area_rng[area]], [parameters.area_rng_lbl[area]]
     evaluation.evaluate()
     return [record for record in evaluation.eval_imgs if record is not None]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from thingstuff.errors import ConfigError
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
-from thingstuff.evaluation.ap_matches import ApMatches, ap_matches
+from thingstuff.evaluation.ap_matches import SIZES, ApMatches, ap_matches
 from thingstuff.evaluation.bootstrap import Difference, compare
 from thingstuff.evaluation.coco_ap import MAX_DETS, CocoAP, average_precision
 from thingstuff.evaluation.coco_input import CocoInput, CocoTruth, GroundTruth, OwnResults, read_coco_input
@@ -43,15 +43,17 @@ _AS_THEY_ARE = MergeCostOptions()
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """AP of one stage's detections, how many they are, and the matches that draw it again."""
+    """AP of one stage's detections, how many they are, and the matches that draw it again, of objects of each size."""
 
     ap: CocoAP
     matches: ApMatches
     detections: int
+    matches_by_size: Mapping[str, ApMatches] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, data: CocoInput) -> Stage:
-        return cls(average_precision(data), ap_matches(data), len(data.results))
+    def of(cls, data: CocoInput, sizes: Sequence[str] = ()) -> Stage:
+        by_size = {size: ap_matches(data, size=size) for size in sizes}
+        return cls(average_precision(data), ap_matches(data), len(data.results), by_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,15 @@ class MergeCost:
     - `overlap`: without any that it dropped: too much taken, nothing left, an empty mask, or another rule's reason.
     - `panoptic`: the same instances with the pixels, and the scores, that they have in the map. For boxes these are
       the tight ones, where the model's own may be larger or smaller.
+
+    `lost` names the true instances that `OutcomeCount.lost` counts: image id -> their places in its detections.
     """
 
     iou_type: str
     stages: Mapping[str, Stage]
     outcomes: Mapping[str, OutcomeCount]
     options: MergeCostOptions
+    lost: Mapping[int | str, tuple[int, ...]] = field(default_factory=dict)
 
     def cost(self, stage: str, number: str = "AP") -> float:
         """One of COCO's numbers, a fraction, minus that of the stage before: a loss is below 0, the first has 0."""
@@ -102,9 +107,17 @@ class MergeCost:
         names = self.stages[STAGES[0]].matches.categories
         return {name: self.compare(STAGES[-1], STAGES[0], name) for name in names}
 
+    @cached_property
+    def size_intervals(self) -> Mapping[str, Difference]:
+        """ "small", "medium", "large" -> what the whole merge costs in the AP of such objects."""
+        before, after = (self.stages[stage].matches_by_size for stage in (STAGES[0], STAGES[-1]))
+        return {size: self._compare(after[size], before[size]) for size in before}
+
     def compare(self, stage: str, baseline: str, category: str | None = None) -> Difference:
         """AP (of one category if it is named) of a stage minus that of another, with 95 % bounds."""
-        one, other = (_of_category(self.stages[name].matches, category) for name in (stage, baseline))
+        return self._compare(*(_of_category(self.stages[name].matches, category) for name in (stage, baseline)))
+
+    def _compare(self, one: ApMatches, other: ApMatches) -> Difference:
         metrics = (coco_ap_metric(one), coco_ap_metric(other))
         return compare(*metrics, one.images, draws=self.options.draws, seed=self.options.seed)
 
@@ -135,10 +148,12 @@ def merge_cost(
         "overlap": _only(instances, merged.thing_of >= 0),
         "panoptic": things,
     }
-    stages = {name: Stage.of(data) for name, data in chosen.items()}
+    ends = (STAGES[0], STAGES[-1])
+    stages = {name: Stage.of(data, SIZES[1:] if name in ends else ()) for name, data in chosen.items()}
     true = _true_positives(instances, stages["instances"].matches)
     true_after = np.append(_true_positives(things, stages["panoptic"].matches), False)  # -1, no thing, picks the last
-    return MergeCost(iou_type, stages, _count(merged.outcomes, true, true & ~true_after[merged.thing_of]), options)
+    lost = true & ~true_after[merged.thing_of]
+    return MergeCost(iou_type, stages, _count(merged.outcomes, true, lost), options, _by_image(merged, lost))
 
 
 def _read_once(truth: GroundTruth, iou_type: str) -> CocoTruth:
@@ -173,6 +188,13 @@ def _count(outcomes: npt.NDArray[np.object_], true: BoolArray, lost: BoolArray) 
         name: OutcomeCount(int(own.sum()), int((own & true).sum()), int((own & lost).sum()))
         for name, own in chosen.items()
     }
+
+
+def _by_image(merged: MergedInstances, chosen: BoolArray) -> dict[int | str, tuple[int, ...]]:
+    places: dict[int | str, list[int]] = {}
+    for number in np.flatnonzero(chosen).tolist():
+        places.setdefault(merged.detections[number]["image_id"], []).append(int(merged.places[number]))
+    return {image_id: tuple(own) for image_id, own in places.items()}
 
 
 def _before(stage: str) -> str:

@@ -48,6 +48,7 @@ class MergedInstances:
     things: list[Record]
     thing_of: npt.NDArray[np.int64]  # N, the place of each among `things`, -1 for none
     outcomes: npt.NDArray[np.object_]  # N
+    places: npt.NDArray[np.int64]  # N, the place of each among the detections of its image
 
     @classmethod
     def of(cls, images: Iterable[MergedImage], category_ids: Mapping[int, int]) -> MergedInstances:
@@ -56,6 +57,7 @@ class MergedInstances:
         things: list[Record] = []
         thing_of: list[int] = []
         outcomes: list[str] = []
+        places: list[int] = []
         seen: set[int | str] = set()
         for image in images:
             if image.image_id in seen:
@@ -66,9 +68,16 @@ class MergedInstances:
             detections += _renumbered(one.detections, category_ids)
             things += _renumbered(one.things, category_ids)
             outcomes += one.outcomes
+            places += range(len(one.detections))
         if not seen:
             raise DataError("there is no image, so nothing was merged")
-        return cls(detections, things, np.array(thing_of, np.int64), np.array(outcomes, object))
+        return cls(
+            detections,
+            things,
+            thing_of=np.array(thing_of, np.int64),
+            outcomes=np.array(outcomes, object),
+            places=np.array(places, np.int64),
+        )
 
 
 @dataclass(frozen=True, eq=False)

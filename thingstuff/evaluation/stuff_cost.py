@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from thingstuff.errors import DataError
-from thingstuff.evaluation.bootstrap import BlockMetric, Difference, compare, semantic_miou
+from thingstuff.evaluation.bootstrap import BlockMetric, Difference, compare, semantic_iou, semantic_miou
 from thingstuff.evaluation.semantic import SemanticCounts, SemanticScores
 from thingstuff.structures import VOID, Categories, PanopticMap
 from thingstuff.structures.categories import THINGS_NAME
@@ -55,8 +55,17 @@ class StuffCost:
     @cached_property
     def interval(self) -> Difference:
         """mIoU of the panoptic map minus that of the raw stuff map on images drawn anew: a loss is below 0."""
-        metrics = (_miou(self.panoptic), _miou(self.raw))
-        return compare(*metrics, len(self.image_ids), draws=self.draws, seed=self.seed)
+        return self._compare(*(semantic_miou(_confusions(counts)) for counts in (self.panoptic, self.raw)))
+
+    @cached_property
+    def class_intervals(self) -> Mapping[str, Difference]:
+        """Class -> the same of its IoU."""
+        maps = (_confusions(self.panoptic), _confusions(self.raw))
+        names = self.raw[0].class_names
+        return {name: self._compare(*(semantic_iou(each, place) for each in maps)) for place, name in enumerate(names)}
+
+    def _compare(self, metric: BlockMetric, baseline: BlockMetric) -> Difference:
+        return compare(metric, baseline, len(self.image_ids), draws=self.draws, seed=self.seed)
 
 
 def stuff_cost(
@@ -92,5 +101,5 @@ def _scores(counts: tuple[SemanticCounts, ...]) -> SemanticScores:
     return sum(counts[1:], counts[0]).scores()
 
 
-def _miou(counts: tuple[SemanticCounts, ...]) -> BlockMetric:
-    return semantic_miou(np.stack([one.confusion for one in counts]))
+def _confusions(counts: tuple[SemanticCounts, ...]) -> npt.NDArray[np.int64]:
+    return np.stack([one.confusion for one in counts])

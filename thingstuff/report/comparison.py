@@ -118,12 +118,16 @@ def _refuse_other_images(stores: Sequence[Store], names: Sequence[str]) -> None:
     first = set(stores[0].keys())
     for store, name in zip(stores[1:], names[1:], strict=True):
         other = first ^ set(store.keys())
-        if other:
-            holder = names[0] if min(other) in first else name
-            raise DataError(
-                f"{names[0]} and {name} are of other images: {min(other)!r} is in {holder} alone ({len(other)} such "
-                "images): predict the same images with both"
-            )
+        if not other:
+            continue
+        holder, lacking = (names[0], name) if min(other) in first else (name, names[0])
+        advice = "predict the same images with both"
+        if other < first or other < set(store.keys()):
+            advice = f"was the run of {lacking} cut short? The same predict.py command goes on where it stopped"
+        raise DataError(
+            f"{names[0]} and {name} are of other images: {min(other)!r} is in {holder} alone ({len(other)} such "
+            f"images): {advice}"
+        )
 
 
 def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptions) -> Compared:

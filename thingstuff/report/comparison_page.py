@@ -1,22 +1,21 @@
-"""The page of a comparison: every image with its truth, and each store's views, and why each instance is gone."""
+"""The page of a comparison: its tables, and the images with most disagreement, each with its truth and all views."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from thingstuff.data.images import read_image_bgr
 from thingstuff.evaluation import PanopticCounts
-from thingstuff.merge import Ledger
 from thingstuff.progress import watched
 from thingstuff.report.comparison import Compared, Comparison
+from thingstuff.report.comparison_layers import map_layer, store_layers
 from thingstuff.report.comparison_report import tables, verdict
-from thingstuff.report.ledger_text import ledger_texts
 from thingstuff.report.overlay import draw_overlay
-from thingstuff.report.page import Layer, LayerSegment, LegendEntry, Page, PageImage, PageTable
+from thingstuff.report.page import LegendEntry, Page, PageImage, PageTable
 from thingstuff.report.views import Layers
 from thingstuff.store import PredictedImage
 from thingstuff.structures import Categories, PanopticMap
@@ -24,7 +23,6 @@ from thingstuff.structures.runs import positions_of
 
 _TITLE = "What going panoptic costs and gives"
 _SHOWN_SCORE = 0.5  # of boxes and instances in pictures, as predict.py draws them
-_LISTED_SCORE = 0.2  # of instances that the merge dropped: below, a detector guesses
 _DISAGREEMENT, _LOST, _PQ = "disagreement", "instances lost", "PQ"
 
 
@@ -145,12 +143,12 @@ def _images(comparison: Comparison, ranks: Mapping[str, Mapping[str, float]]) ->
         truth = _truth_layers(comparison, source, image_bgr)
         if truth is not None:
             pictures["ground truth"] = draw_overlay(truth, "panoptic")
-            layers["ground truth"] = _layer(truth.panoptic, truth.categories)
+            layers["ground truth"] = map_layer(truth.panoptic, truth.categories)
         for store in comparison.stores:
             found = source.found[store.name]
             pictures |= _views(store, found, image_bgr)
-            if found.panoptic is not None:
-                layers[f"{store.name}: panoptic"] = _layer_of(found, store.store.meta.categories)
+            explained = store_layers(found, store.store.meta.categories, _SHOWN_SCORE)
+            layers |= {f"{store.name}: {view}": layer for view, layer in explained.items()}
         yield PageImage(key, first.width, first.height, pictures, layers, dict(ranks[key]))
 
 
@@ -191,49 +189,3 @@ def _views(store: Compared, image: PredictedImage, image_bgr: np.ndarray) -> dic
         "panoptic": image.panoptic is not None,
     }
     return {f"{store.name}: {view}": draw_overlay(layers, view) for view, there in has.items() if there}
-
-
-def _layer_of(image: PredictedImage, categories: Categories) -> Layer:
-    """The map with what the ledger says of each segment, and the dropped instances with their boxes."""
-    assert image.panoptic is not None
-    plain = _layer(image.panoptic, categories)
-    if image.ledger is None:
-        return plain
-    ledger = Ledger.from_records(image.ledger)
-    present, dropped = ledger_texts(ledger, categories)
-    outcomes = {e.segment_id: e.outcome for e in (*ledger.instances, *ledger.stuff)}
-    segments = [
-        replace(s, outcome=outcomes.get(s.id, "kept"), text=_numbered(s, present.get(s.id or 0, "")))
-        for s in plain.segments
-    ]
-    return Layer(plain.ids, segments, list(_dropped(image, ledger, dropped, categories)))
-
-
-def _numbered(segment: LayerSegment, text: str) -> str:
-    """A thing's number, under which the sentences of others speak of it."""
-    return f"#{segment.id}, {text}" if segment.isthing and text else text
-
-
-def _dropped(
-    image: PredictedImage, ledger: Ledger, texts: Mapping[int, str], categories: Categories
-) -> Iterator[LayerSegment]:
-    entries = [e for e in ledger.instances if e.outcome == "dropped" and e.score >= _LISTED_SCORE]
-    for entry in sorted(entries, key=lambda e: -e.score):
-        x0, y0, x1, y1 = image.detections.boxes_xyxy[entry.index].tolist()
-        yield LayerSegment(
-            categories.by_id(entry.category_id).name,
-            "dropped",
-            True,
-            entry.area_px,
-            score=entry.score,
-            text=texts[entry.index],
-            box_xywh=(x0, y0, x1 - x0, y1 - y0),
-        )
-
-
-def _layer(panoptic: PanopticMap, categories: Categories) -> Layer:
-    segments = [
-        LayerSegment(categories.by_id(s.category_id).name, "true", s.isthing, s.area, s.id, s.score)
-        for s in panoptic.segments
-    ]
-    return Layer(panoptic.ids, segments)

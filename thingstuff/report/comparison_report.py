@@ -6,10 +6,10 @@ import math
 from typing import Any, NamedTuple
 
 from thingstuff.evaluation.bootstrap import Difference
-from thingstuff.evaluation.merge_cost import STAGES, MergeCost
-from thingstuff.evaluation.stuff_cost import StuffCost
+from thingstuff.evaluation.merge_cost import STAGES
 from thingstuff.report.comparison import AP_IN_MAP, MIOU_IN_MAP, Compared, Comparison
 from thingstuff.report.error_bars import as_records, differences_table
+from thingstuff.report.lost_instances import lost_instances
 from thingstuff.report.merge_cost_tables import merge_cost_record, merge_cost_tables
 from thingstuff.report.table import Table
 
@@ -20,6 +20,7 @@ _STAGE_CLAUSES = {
     "overlap": "by dropping those that others cover",
     "panoptic": "by pixels that others took",
 }
+_VERDICTS = ("better", "worse", "undecided", "unchanged")
 
 
 class TitledTable(NamedTuple):
@@ -87,6 +88,8 @@ def _subject(store: Compared, comparison: Comparison) -> str:
 
 def _change(loses: str, wins: str, difference: Difference) -> str:
     value, low, high = (100 * number for number in (difference.value, difference.low, difference.high))
+    if difference.verdict == "unchanged":
+        return "does not change"
     if difference.verdict == "undecided":
         return f"changes ({value:+.1f}, 95 % {low:+.1f} to {high:+.1f}, undecided)"
     word = loses if difference.verdict == "worse" else wins
@@ -101,8 +104,7 @@ def _gain_sentence(store: Compared) -> str:
     if store.stuff is None:
         return f"{said}."
     raw, merged = (100 * s.numbers["mIoU"] for s in (store.stuff.raw_scores, store.stuff.panoptic_scores))
-    decided = {"better": "a gain", "worse": "a loss", "undecided": "undecided"}[store.stuff.interval.verdict]
-    return f"{said}; mean IoU goes from {_shown(raw)} to {_shown(merged)} ({decided})."
+    return f"{said}; mean IoU goes from {_shown(raw)} to {_shown(merged)} ({store.stuff.interval.verdict})."
 
 
 def _rid_of(store: Compared) -> str:
@@ -113,7 +115,7 @@ def _rid_of(store: Compared) -> str:
 
 def _difference_sentence(comparison: Comparison, name: str) -> str:
     """What is decided first."""
-    found = sorted(comparison.differences[name].items(), key=lambda pair: pair[1].verdict == "undecided")
+    found = sorted(comparison.differences[name].items(), key=lambda pair: _VERDICTS.index(pair[1].verdict))
     parts = [f"{metric} {d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f}, {d.verdict})" for metric, d in found]
     return f"{name} against {comparison.stores[0].name}: {', '.join(parts)}."
 
@@ -155,10 +157,12 @@ def _store_record(store: Compared) -> dict[str, Any]:
         "images": len(store.store),
         "results": store.scores.results,
         "intervals": as_records(store.intervals),
-        "merge": _merge_record(store.merge, store.stuff),
+        "merge": _merge_record(store),
         "notes": store.scores.notes,
     }
 
 
-def _merge_record(cost: MergeCost | None, stuff: StuffCost | None) -> dict[str, Any] | None:
-    return None if cost is None else merge_cost_record(cost, stuff)
+def _merge_record(store: Compared) -> dict[str, Any] | None:
+    if store.merge is None:
+        return None
+    return merge_cost_record(store.merge, store.stuff) | {"lost": lost_instances(store)}

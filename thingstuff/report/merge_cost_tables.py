@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -26,7 +27,7 @@ _OUTCOME_WORDS = {
     "covered": "dropped: nothing of it left",
     "empty": "dropped: empty mask",
 }
-_SIZES = {"APs": "small objects", "APm": "medium objects", "APl": "large objects"}
+_SIZES = {"small": ("APs", "small objects"), "medium": ("APm", "medium objects"), "large": ("APl", "large objects")}
 
 
 def merge_cost_tables(cost: MergeCost, stuff: StuffCost | None = None) -> list[Table]:
@@ -41,7 +42,8 @@ def merge_cost_record(cost: MergeCost, stuff: StuffCost | None = None) -> dict[s
         "iou_type": cost.iou_type,
         "stages": {stage: _stage_record(cost, stage) for stage in STAGES},
         "whole": _interval_record(cost.intervals["whole"]),
-        "by_category": {name: _interval_record(found) for name, found in cost.category_intervals.items()},
+        "by_category": _interval_records(cost.category_intervals),
+        "by_size": _interval_records(cost.size_intervals),
         "instances": {name: asdict(count) for name, count in cost.outcomes.items()},
     }
     return record | {"stuff": _stuff_record(stuff)} if stuff else record
@@ -62,7 +64,7 @@ def _stages_table(cost: MergeCost) -> Table:
         align="lrrrr",
         digits=2,
         footnotes=[
-            "cost: AP minus that of the row above, a loss is below 0; bounds for other images of the same kind",
+            "cost: AP minus that of the stage before, a loss is below 0; bounds for other images of the same kind",
             "AP forgives what scores low, so a confidence threshold can only lower it",
         ],
     )
@@ -70,11 +72,12 @@ def _stages_table(cost: MergeCost) -> Table:
 
 def _parts_table(cost: MergeCost) -> Table:
     before, after = cost.stages[STAGES[0]].ap, cost.stages[STAGES[-1]].ap
-    pairs = {words: (before.numbers[size], after.numbers[size]) for size, words in _SIZES.items()}
-    rows = [[name, *_pair(*pair), None, None] for name, pair in pairs.items()]
+    rows = [
+        [words, *_pair(before.numbers[number], after.numbers[number]), *_bounds(cost.size_intervals[size])]
+        for size, (number, words) in _SIZES.items()
+    ]
     for name, value in before.per_category.items():
-        bounds = cost.category_intervals[name]
-        rows.append([name, *_pair(value, after.per_category[name]), *_percent(bounds.low, bounds.high)])
+        rows.append([name, *_pair(value, after.per_category[name]), *_bounds(cost.category_intervals[name])])
     headers = [f"{TASK_TITLES[cost.iou_type]} AP", "instances", "panoptic", "difference", "95 % from", "to"]
     return Table(rows, headers, align="lrrrrr", digits=2)
 
@@ -89,8 +92,9 @@ def _outcomes_table(cost: MergeCost) -> Table:
 def _stuff_table(stuff: StuffCost) -> Table:
     before, after, found = stuff.raw_scores, stuff.panoptic_scores, stuff.interval
     mean = _pair(before.numbers["mIoU"], after.numbers["mIoU"])
-    rows = [["mIoU", *mean, *_percent(found.low, found.high)]]
-    rows += [[name, *_pair(value, after.iou[name]), None, None] for name, value in before.iou.items()]
+    rows = [["mIoU", *mean, *_bounds(found)]]
+    for name, value in before.iou.items():
+        rows.append([name, *_pair(value, after.iou[name]), *_bounds(stuff.class_intervals[name])])
     headers = ["IoU", "stuff map", "panoptic", "difference", "95 % from", "to"]
     note = "things: in the stuff map where the model of stuff sees one, in the panoptic map where an instance is"
     return Table(rows, headers, align="lrrrrr", digits=2, footnotes=[note])
@@ -98,6 +102,10 @@ def _stuff_table(stuff: StuffCost) -> Table:
 
 def _pair(before: float, after: float) -> list[float | None]:
     return _percent(before, after, after - before)
+
+
+def _bounds(found: Difference) -> list[float | None]:
+    return _percent(found.low, found.high)
 
 
 def _percent(*values: float | None) -> list[float | None]:
@@ -116,6 +124,10 @@ def _stage_record(cost: MergeCost, stage: str) -> dict[str, Any]:
     return record if change is None else record | {"cost": _interval_record(change)}
 
 
+def _interval_records(found: Mapping[str, Difference]) -> dict[str, Any]:
+    return {name: _interval_record(one) for name, one in found.items()}
+
+
 def _interval_record(found: Difference) -> dict[str, Any]:
     percent = {name: 100 * getattr(found, name) for name in ("value", "low", "high")}
     return percent | {"verdict": found.verdict}
@@ -123,7 +135,8 @@ def _interval_record(found: Difference) -> dict[str, Any]:
 
 def _stuff_record(stuff: StuffCost) -> dict[str, Any]:
     maps = {"stuff_map": stuff.raw_scores, "panoptic": stuff.panoptic_scores}
-    return {name: _iou_record(scores) for name, scores in maps.items()} | {"cost": _interval_record(stuff.interval)}
+    costs = {"cost": _interval_record(stuff.interval), "by_class": _interval_records(stuff.class_intervals)}
+    return {name: _iou_record(scores) for name, scores in maps.items()} | costs
 
 
 def _iou_record(scores: SemanticScores) -> dict[str, Any]:

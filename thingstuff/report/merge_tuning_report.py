@@ -20,6 +20,7 @@ _KEYS = {
 _ADVICE = {
     "better": "",
     "worse": ": keep the present thresholds",
+    "unchanged": "",
     "undecided": ": these images do not show that it improves",
 }
 

@@ -70,6 +70,15 @@ class Store:
         except DataError as error:
             raise DataError(f"{self.folder / entry.shard}:{entry.line} ({key!r}): {error}") from error
 
+    def ledger(self, key: str) -> tuple[Record, ...] | None:
+        """`PredictedImage.ledger` of one image, fast: masks and maps are not read."""
+        entry = self._entry(key)
+        try:
+            records = self._record(entry)["ledger"]
+        except DataError as error:
+            raise DataError(f"{self.folder / entry.shard}:{entry.line} ({key!r}): {error}") from error
+        return None if records is None else tuple(records)
+
     def __len__(self) -> int:
         return len(self._entries)
 

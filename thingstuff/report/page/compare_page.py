@@ -12,7 +12,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from thingstuff.errors import DataError
 from thingstuff.files import whole_file
-from thingstuff.report.page.image_files import EncodedImage, ImageFiles, json_text
+from thingstuff.report.page.image_files import EncodedImage, ImageFiles, json_text, refuse_foreign
 from thingstuff.report.page.layer_record import finite, layer_record
 from thingstuff.report.page.model import OUTCOMES, LegendEntry, Page, PageImage
 from thingstuff.report.page.pictures import encode_picture, encode_thumbnail
@@ -45,8 +45,7 @@ def write_page(page: Page, path: Path, options: PageOptions | None = None) -> Pa
     """Write `page`, whole or not at all, and return its path. Images are held in memory only up to `embed_mb`."""
     path, options = Path(path), options or PageOptions()
     index = _Index(page)
-    folder = path.with_name(f"{path.stem}_files")
-    with ImageFiles(folder, options.embed_mb * 1e6, options.embed_images) as files:
+    with ImageFiles(files_folder(path), options.embed_mb * 1e6, options.embed_images) as files:
         for image in page.images:
             try:
                 files.add(_encoded(image, index.pair(image)[1], options))
@@ -57,6 +56,16 @@ def write_page(page: Page, path: Path, options: PageOptions | None = None) -> Pa
     with whole_file(path) as file:
         file.write(html.encode("utf-8", "replace"))  # a file name may hold what is no text
     return path
+
+
+def check_page_path(path: Path) -> None:
+    """Refuse, before any work, a path that `write_page` would refuse."""
+    refuse_foreign(files_folder(path))
+
+
+def files_folder(path: Path) -> Path:
+    """Where the pictures of the page at `path` are, if they are too many to be inside."""
+    return path.with_name(f"{path.stem}_files")
 
 
 class _Index:

@@ -44,7 +44,7 @@ function makeGallery(index, viewer) {
   rank.append(...index.ranks.map((entry) => option(entry, entry)));
   for (const id of ["rank-label", "direction"]) byId(id).hidden = !index.ranks.length;
   kind.append(...index.classes.map((entry, place) => option(place, entry)));
-  outcome.append(...index.usedOutcomes.map((place) => option(place, index.outcomes[place])));
+  outcome.append(...index.usedOutcomes.map((place) => option(place, OUTCOMES[index.outcomes[place]])));
   for (const control of [rank, kind, outcome, name]) control.addEventListener("input", show);
   byId("direction").addEventListener("click", () => {
     descending = !descending;

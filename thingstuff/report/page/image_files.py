@@ -45,8 +45,7 @@ class ImageFiles:
         self._held: list[EncodedImage] = []
         self._bytes = self._count = 0
         self.is_beside = False
-        if folder.exists() and not (folder / _MARK).is_file():
-            raise DataError(f"{folder}: is in the way of the page's pictures; move it, or give the page another name")
+        refuse_foreign(folder)
 
     def __enter__(self) -> ImageFiles:
         return self
@@ -109,6 +108,12 @@ class ImageFiles:
 
     def _link(self, name: str) -> str:
         return f"{quote(self._folder.name)}/{name}"
+
+
+def refuse_foreign(folder: Path) -> None:
+    """A folder that no page of ours made is not replaced."""
+    if folder.exists() and not (folder / _MARK).is_file():
+        raise DataError(f"{folder}: is in the way of the page's pictures; move it, or give the page another name")
 
 
 def json_text(data: Any) -> str:

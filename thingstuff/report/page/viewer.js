@@ -47,7 +47,7 @@ function makeViewer(index) {
 
   function keyedName(view) {
     const key = index.views.indexOf(view) + 1;
-    return key <= 9 ? `${key}  ${view}` : view;
+    return key <= 10 ? `${key % 10}  ${view}` : view;
   }
 
   function showViews() {
@@ -186,8 +186,8 @@ function makeViewer(index) {
 
   function onKey(event) {
     if (!dialog.open || event.ctrlKey || event.metaKey || event.altKey || event.target.matches("select")) return;
-    const digit = /^(?:Digit|Numpad)([1-9])$/.exec(event.code);
-    if (digit) choose(event.shiftKey ? "left" : "right", index.views[digit[1] - 1]);
+    const digit = /^(?:Digit|Numpad)([0-9])$/.exec(event.code);
+    if (digit) choose(event.shiftKey ? "left" : "right", index.views[(+digit[1] || 10) - 1]);
     if (event.target.matches("input")) return; // there the arrows move the seam
     const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!by) return;
