@@ -67,7 +67,7 @@ def test_the_one_dropped_instance_is_named_with_its_rule_and_numbers(run_tool, t
     assert (lost[0]["outcome"], lost[0]["rule"], lost[0]["limit"]) == ("dropped", "overlap", 0.5)
     shared = int(np.logical_and(MASKS[0], MASKS[1]).sum())
     assert lost[0]["value"] == pytest.approx(shared / 400)
-    assert lost[0]["covered_by"] == [{"index": 0, "pixels": shared}]
+    assert lost[0]["covered_by"] == [{"index": 0, "segment": 1, "pixels": shared}]
     assert lost[0]["text"] == f"dropped: {shared / 400:.0%} already covered by dog #1, limit 50%"
     # two cats, one of them gone: precision 1 up to recall 0.5, which are 51 of 101 points; the dog stays
     assert found["stages"]["instances"]["numbers"]["AP"] == pytest.approx(100)
@@ -89,7 +89,7 @@ def test_results_of_another_program_are_compared_too(run_tool, truth, tmp_path):
     found = json.loads((tmp_path / "out/compare.json").read_text())
     assert found["stores"]["theirs"]["results"]["segm"]["AP"] == pytest.approx((100 + 100 * 51 / 101) / 2)
     assert found["stores"]["theirs"]["merge"] is None
-    assert "theirs against one: box AP" in out
+    assert "theirs against one is undecided in box AP -24.8 (too few images for bounds)" in out
     (tmp_path / "theirs.json").write_text(json.dumps([results[0] | {"category_id": 7}]))
     code, _, error = run_tool("compare", *paths, "--ground-truth", truth, "--output", tmp_path / "out")
     assert code == 2

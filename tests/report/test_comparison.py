@@ -12,6 +12,7 @@ from thingstuff.merge import Greedy, merge
 from thingstuff.report.comparison import AP_IN_MAP, COST, MIOU_IN_MAP, ComparisonOptions, compare_stores
 from thingstuff.report.comparison_page import comparison_page
 from thingstuff.report.comparison_report import record, tables, text, verdict
+from thingstuff.report.image_ranks import image_ranks
 from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
 from thingstuff.structures import Detections
 
@@ -57,7 +58,7 @@ def test_one_store_says_what_its_merge_costs(write_store, small_shapes, tmp_path
     assert f"{100 * expected:.1f} of the things in the map" in sentences[0]
     assert "one map with stuff" in sentences[1]
     assert AP_IN_MAP in text(comparison)
-    found = json.loads(json.dumps(record(comparison)))["stores"]["one"]
+    found = json.loads(json.dumps(record(comparison, {})))["stores"]["one"]
     assert found["merge"]["stages"]["panoptic"]["numbers"]["AP"] == pytest.approx(100 * expected)
 
 
@@ -75,6 +76,31 @@ def test_several_stores_are_held_against_the_first(write_store, tmp_path):
     assert found[MIOU_IN_MAP].value == pytest.approx(100 * (miou[1] - miou[0]), abs=1e-9)
     assert any("lax against strict" in sentence for sentence in verdict(comparison))
     assert any(title == "lax minus strict" for title, _ in tables(comparison))
+
+
+def test_stores_without_maps_have_no_disagreement(write_store, small_shapes, tmp_path):
+    truth = json.loads((small_shapes / "annotations/instances_val.json").read_text())
+    results = [
+        {key: note[key] for key in ("image_id", "category_id", "bbox")} | {"score": 0.9}
+        for note in truth["annotations"]
+    ]
+    (tmp_path / "theirs.json").write_text(json.dumps(results))
+    options = ComparisonOptions(draws=20, import_folder=tmp_path / "imported")
+    comparison = compare_stores([tmp_path / "theirs.json"], "shapes_val", options)
+    assert set(map(len, image_ranks(comparison).values())) == {0}
+    assert comparison.stores[0].void is None
+    assert "nothing is said of a merge" in text(comparison)
+
+
+def test_pixels_of_no_segment_are_void(write_store, tmp_path):
+    comparison = compare_stores(
+        [write_store(tmp_path / "one", Greedy(0.5, 10**6, 0.5))], options=FEW
+    )  # no stuff at all
+    store = comparison.stores[0]
+    maps = [store.store.read(key).panoptic for key in store.ids]
+    void = sum(np.count_nonzero(m.ids == 0) for m in maps) / sum(m.ids.size for m in maps)
+    assert store.void == pytest.approx(void) and void > 0.3
+    assert f"{100 * void:.1f} % of its pixels belong to nothing" in verdict(comparison)[1]
 
 
 def test_what_does_not_fit_is_refused(write_store, tmp_path):
@@ -96,7 +122,8 @@ def test_what_does_not_fit_is_refused(write_store, tmp_path):
 
 def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp_path):
     comparison = compare_stores([write_store(tmp_path / "one")], options=FEW)
-    page = comparison_page(comparison, most_images=3)
+    ranks = image_ranks(comparison)
+    page = comparison_page(comparison, ranks, most_images=3)
     images = list(page.images)
     assert len(images) == 3
     assert list(images[0].pictures) == [
@@ -104,8 +131,8 @@ def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp
         "ground truth",
         *(f"one: {v}" for v in ("box", "semantic", "instance", "panoptic")),
     ]
-    ranks = [image.ranks["disagreement"] for image in images]
-    assert ranks == sorted(ranks, reverse=True)
+    shares = [image.ranks["disagreement"] for image in images]
+    assert shares == sorted(shares, reverse=True)
     layer = images[0].layers["one: panoptic"]
     store = comparison.stores[0].store
     ledger = store.read(images[0].key).ledger
@@ -119,7 +146,18 @@ def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp
     true = store.read(images[0].key).detections
     for s in drawn.segments:  # no two true instances overlap
         assert np.count_nonzero(drawn.ids == s.id) == s.area_px == true.masks.crops[s.id - 1].sum()
+    lost = comparison.stores[0].merge.lost.get(comparison.stores[0].ids[images[0].key], ())
+    assert len(lost) == len(dropped) == images[0].ranks["lost"]  # all of them are true
+    assert all(
+        s.is_lost and s.text.endswith("It had found an object, and finds none in the map.") for s in layer.dropped
+    )
+    stuff = images[0].layers["one: semantic"]
+    stuff_map = store.read(images[0].key).stuff_map
+    for s in stuff.segments:
+        if not s.isthing:
+            label = [c.name for c in store.meta.categories.stuff].index(s.name) + 1
+            assert np.all(stuff_map[stuff.ids == s.id] == label)
     assert {s.outcome for s in images[0].layers["ground truth"].segments} == {"true"}
     assert page.verdict[0].startswith("Going panoptic")
     assert [table.title for table in page.tables[: page.open_tables]] == ["All numbers", "one: what the merge costs"]
-    assert list(comparison_page(comparison, 0).images) == []
+    assert list(comparison_page(comparison, ranks, 0).images) == []

@@ -3,7 +3,7 @@
 import pytest
 
 from thingstuff.merge import InstanceEntry, Ledger, StuffEntry
-from thingstuff.report.ledger_text import entry_text, ledger_texts
+from thingstuff.report.ledger_text import entry_text, instance_texts, stuff_texts
 from thingstuff.structures import Categories, Category
 
 CATEGORIES = Categories((Category(1, "dog"), Category(2, "cat"), Category(9, "sky", isthing=False)))
@@ -37,10 +37,13 @@ def test_words(entry, words):
     assert words in entry_text(entry, NAMES)
 
 
-def test_texts_by_segment_and_by_dropped_instance():
+def test_texts_by_instance_and_by_stuff():
     first = InstanceEntry(0, 1, 0.9, 100, "kept", 100, segment_id=3)
     second = instance("dropped", "overlap", 0.61, 0.5, covered_by=((0, 61),))
     sky = StuffEntry(9, 50, "kept", 50, segment_id=4)
-    present, dropped = ledger_texts(Ledger((first, second), (sky,)), CATEGORIES)
-    assert present == {3: "kept whole", 4: "kept whole"}
-    assert dropped == {1: "dropped: 61% already covered by dog #3, limit 50%"}
+    ledger = Ledger((first, second), (sky,))
+    assert instance_texts(ledger, CATEGORIES) == {
+        0: "kept whole",
+        1: "dropped: 61% already covered by dog #3, limit 50%",
+    }
+    assert stuff_texts(ledger) == {9: "kept whole"}

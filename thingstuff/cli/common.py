@@ -13,6 +13,7 @@ from thingstuff.errors import ConfigError, UserError
 FEWEST_DRAWS = 20  # of fewer, 95 % mean nothing
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+_PACKAGES = {"numpy", "cv2", "torch", "torchvision", "detectron2", "hotcoco", "pycocotools", "PIL", "yaml", "jinja2"}
 _DISK_PROBLEMS = {
     errno.ENOSPC: "the disk is full: make room or choose another output folder",
     errno.EDQUOT: "the disk quota is used up: make room or choose another output folder",
@@ -45,8 +46,14 @@ def run_command(
     """Parse `argv`, run `command`, and turn what a user can mend into one line on stderr and exit code 2."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would stand beside our one line
     try:
         return command(args)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] not in _PACKAGES:
+            raise
+        how = "run make setup, then source .venv/bin/activate"
+        return _report(parser.prog, f"{error.name} is not installed for this Python: {how}", args.debug)
     except UserError as error:
         return _report(parser.prog, str(error), args.debug)
     except BrokenPipeError:  # whoever read the output has seen enough

@@ -40,23 +40,20 @@ def build_parser() -> argparse.ArgumentParser:
 def _compare(args: argparse.Namespace) -> int:
     from thingstuff.console import start_console
     from thingstuff.engine.folders import make_writable
-    from thingstuff.files import write_json
     from thingstuff.report.comparison import ComparisonOptions, compare_stores
-    from thingstuff.report.comparison_page import comparison_page
-    from thingstuff.report.comparison_report import record, text
-    from thingstuff.report.page import check_page_path, files_folder, write_page
+    from thingstuff.report.comparison_files import PAGE, write_comparison
+    from thingstuff.report.comparison_report import text
+    from thingstuff.report.page import check_page_path, files_folder
 
     _check(args)
-    page = args.output / "compare.html"
-    check_page_path(page)
+    check_page_path(args.output / PAGE)
     make_writable(args.output, "--output")
     start_console()
     options = ComparisonOptions(args.names, args.output / "imported", args.truth_folder, args.draws, args.seed)
     comparison = compare_stores(args.stores, args.ground_truth, options)
     print(f"\n{text(comparison)}\n")
-    write_page(comparison_page(comparison, args.images), page)
-    write_json(args.output / "compare.json", record(comparison))
-    print(f"{'results':10} {args.output / 'compare.json'}")
+    record, page = write_comparison(comparison, args.output, args.images)
+    print(f"{'results':10} {record}")
     beside = f", with its pictures in {files_folder(page)}" if files_folder(page).exists() else ""
     print(f"{'page':10} {page}{beside}")
     return 0

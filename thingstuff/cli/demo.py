@@ -103,17 +103,14 @@ def _score(store: Path, output: Path) -> dict[str, dict[str, object]]:
 
 def _compare(stores: list[Path], output: Path) -> list[str]:
     """Print what going panoptic costs and gives, and write the page of it; the sentences."""
-    from thingstuff.files import write_json
     from thingstuff.report.comparison import compare_stores
-    from thingstuff.report.comparison_page import comparison_page
-    from thingstuff.report.comparison_report import record, tables, verdict
-    from thingstuff.report.page import write_page
+    from thingstuff.report.comparison_files import write_comparison
+    from thingstuff.report.comparison_report import tables, verdict
 
     comparison = compare_stores(stores)
     sentences = verdict(comparison)
     print("\n" + "\n\n".join([tables(comparison)[0].table.text(), *sentences]) + "\n")
-    write_json(output / "compare.json", record(comparison))
-    print(f"comparison {write_page(comparison_page(comparison, PAGE_IMAGES), output / 'compare.html')}")
+    print(f"comparison {write_comparison(comparison, output, PAGE_IMAGES)[1]}")
     return sentences
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from thingstuff.evaluation.merged_instances import MergedImage
 from thingstuff.evaluation.stuff_cost import StuffCost, StuffImage, stuff_cost
 from thingstuff.progress import watched
 from thingstuff.report.error_bars import differences, intervals
-from thingstuff.report.foreign_store import import_results
+from thingstuff.report.foreign_store import import_results, is_imported
 from thingstuff.report.ground_truth import GroundTruth, open_truth
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import renumbering
@@ -24,7 +24,6 @@ from thingstuff.report.stored_scores import image_ids, read_labels, score_store,
 from thingstuff.store import Store
 
 AP_IN_MAP, MIOU_IN_MAP, COST = "mask AP in the map", "mIoU in the map", "mask AP by merging"
-_SUSPICIOUS_AP = 0.5  # percent
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,7 @@ class Compared:
     intervals: Mapping[str, Interval]
     merge: MergeCost | None = None
     stuff: StuffCost | None = None
+    void: float | None = None  # the share of all pixels that belong to no segment of the maps
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,7 @@ class Comparison:
 
     truth: GroundTruth
     stores: tuple[Compared, ...]
+    options: ComparisonOptions
     differences: Mapping[str, Mapping[str, Difference]] = field(default_factory=dict)
 
 
@@ -83,7 +84,12 @@ def compare_stores(
         one.scores.notes.extend(_unanswered(one, truth))
     first, *others = compared
     found = {other.name: differences(_samples(other), _samples(first), options.draws, options.seed) for other in others}
-    return Comparison(truth, compared, found)
+    return Comparison(truth, compared, options, found)
+
+
+def picture_path(store: Store, key: str) -> Path:
+    """Where the picture of an image was when it was predicted."""
+    return Path(store.meta.image_root or ".", key)
 
 
 def _imported(
@@ -110,7 +116,7 @@ def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders] if not given else names
     if len(set(names)) < len(names):
-        raise DataError(f"two stores have one name: {', '.join(names)}")
+        raise DataError(f"two stores have one name: {', '.join(names)}: give each its own with --names")
     return names
 
 
@@ -139,46 +145,65 @@ def _score(name: str, store: Store, truth: GroundTruth, options: ComparisonOptio
     compared = Compared(name, store, ids, scores, found)
     if not merged or "segm" not in scores.results:
         return compared
-    return Compared(name, store, ids, scores, found, *_costs(compared, truth, options))
+    try:
+        return _with_costs(compared, truth, options)
+    except DataError as error:
+        raise DataError(f"{store.folder}: {error}") from error
 
 
 def _unanswered(compared: Compared, truth: GroundTruth) -> list[str]:
     """What a reader misses, and why it is not said."""
     entries, notes = compared.store.entries, []
     if not any(entry.has_panoptic for entry in entries):
-        return ["there are no panoptic maps, so nothing is said of a merge: predict with PANOPTIC.ENABLED True"]
+        how = "" if is_imported(compared.store) else ": predict with PANOPTIC.ENABLED True"
+        notes.append(f"there are no panoptic maps, so nothing is said of a merge{how}")
+        return [*notes, *_missing_pictures(compared)]
     if truth.panoptic is None:
         notes.append(f"no PQ, since {truth.name} has no panoptic maps: a registered data set has all kinds of truth")
     if truth.instances is None:
         notes.append(f"no AP and no cost of the merge, since {truth.name} has no instances")
     if "mIoU" not in compared.scores.samples and any(entry.has_stuff_map for entry in entries):
         notes.append(f"no mean IoU, since {truth.name} has no label maps")
-    ap = compared.scores.results.get("segm", {}).get("AP", 100.0)
-    if ap < _SUSPICIOUS_AP:
-        notes.append(f"mask AP is {ap:.2f}: is {truth.name} the truth of these images?")
-    return notes
+    return [*notes, *_missing_pictures(compared)]
 
 
-def _costs(
-    compared: Compared, truth: GroundTruth, options: ComparisonOptions
-) -> tuple[MergeCost | None, StuffCost | None]:
-    store = compared.store
+def _missing_pictures(compared: Compared) -> list[str]:
+    missing = [key for key in compared.ids if not picture_path(compared.store, key).is_file()]
+    if not missing:
+        return []
+    path = picture_path(compared.store, missing[0])
+    return [f"{len(missing)} of the pictures are no longer where they were, as {path}: the page shows them grey"]
+
+
+@dataclass
+class _Pixels:
+    all: int = 0
+    void: int = 0
+
+
+def _with_costs(compared: Compared, truth: GroundTruth, options: ComparisonOptions) -> Compared:
+    store, pixels = compared.store, _Pixels()
     assert truth.instances is not None
     moved, _ = renumbering(store.meta.categories, truth.category_records())
     settings = MergeCostOptions(moved, frozenset(compared.ids.values()), options.draws, options.seed)
-    cost = merge_cost(_merged_images(compared), truth.instances, "segm", settings)
+    cost = merge_cost(_merged_images(compared, pixels), truth.instances, "segm", settings)
+    compared = replace(compared, merge=cost, void=pixels.void / max(pixels.all, 1))
     stuff_names = tuple(category.name for category in store.meta.categories.stuff)
     if not truth.stuff_files or truth.stuff_names[1:] != stuff_names:
-        return cost, None
+        return compared
     images = _stuff_images(compared, truth)
     draws = {"draws": options.draws, "seed": options.seed}
-    return cost, stuff_cost(images, store.meta.categories, truth.ignore_label, **draws)
+    return replace(compared, stuff=stuff_cost(images, store.meta.categories, truth.ignore_label, **draws))
 
 
-def _merged_images(compared: Compared) -> Iterator[MergedImage]:
+def _merged_images(compared: Compared, pixels: _Pixels) -> Iterator[MergedImage]:
+    """Counts the pixels on the way."""
     for key, image_id in watched(list(compared.ids.items()), f"{compared.name}: instances and segments"):
         image = compared.store.read(key, stuff=False)
         records = compared.store.coco_records(key, image_id)
+        if image.panoptic is not None:
+            pixels.all += image.panoptic.ids.size
+            pixels.void += image.panoptic.ids.size - sum(segment.area for segment in image.panoptic.segments)
         yield MergedImage(image_id, records, image.panoptic, image.ledger)
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from thingstuff.evaluation.bootstrap import Difference
 from thingstuff.evaluation.merge_cost import STAGES
 from thingstuff.report.comparison import AP_IN_MAP, MIOU_IN_MAP, Compared, Comparison
 from thingstuff.report.error_bars import as_records, differences_table
+from thingstuff.report.image_ranks import Ranks
 from thingstuff.report.lost_instances import lost_instances
 from thingstuff.report.merge_cost_tables import merge_cost_record, merge_cost_tables
 from thingstuff.report.table import Table
@@ -21,6 +23,8 @@ _STAGE_CLAUSES = {
     "panoptic": "by pixels that others took",
 }
 _VERDICTS = ("better", "worse", "undecided", "unchanged")
+_SUSPICIOUS_AP = 0.5  # percent
+_FEW_DRAWS = 200
 
 
 class TitledTable(NamedTuple):
@@ -29,9 +33,16 @@ class TitledTable(NamedTuple):
 
 
 def verdict(comparison: Comparison) -> list[str]:
-    """The answer in words, the main one first."""
-    sentences = [s for store in comparison.stores if store.merge for s in _merge_sentences(store, comparison)]
-    return sentences + [_difference_sentence(comparison, name) for name in comparison.differences]
+    """The answer in words, the main one first: stores against each other, then what each merge costs and gives."""
+    doubts = [doubt for store in comparison.stores for doubt in _doubts(store, comparison)]
+    differences = [_difference_sentence(comparison, name) for name in comparison.differences]
+    merges = [s for store in comparison.stores if store.merge for s in _merge_sentences(store, comparison)]
+    return [*doubts, *differences, *merges]
+
+
+def all_notes(comparison: Comparison) -> list[str]:
+    """What a reader should know of each store."""
+    return [f"{store.name}: {note}" for store in comparison.stores for note in store.scores.notes]
 
 
 def tables(comparison: Comparison) -> list[TitledTable]:
@@ -46,18 +57,22 @@ def tables(comparison: Comparison) -> list[TitledTable]:
 
 def text(comparison: Comparison) -> str:
     parts = [*verdict(comparison), *(f"{title}\n{table.text()}" for title, table in tables(comparison))]
-    notes = [f"{store.name}: {note}" for store in comparison.stores for note in store.scores.notes]
+    notes = all_notes(comparison)
     return "\n\n".join([*parts, *(["\n".join(notes)] if notes else [])])
 
 
-def record(comparison: Comparison) -> dict[str, Any]:
-    """For JSON, in percent."""
+def record(comparison: Comparison, ranks: Mapping[str, Ranks]) -> dict[str, Any]:
+    """For JSON, in percent; `images` are the ranks by which the page orders them, of the first store."""
     return {
         "schema": SCHEMA,
         "ground_truth": comparison.truth.name,
+        "draws": comparison.options.draws,
+        "seed": comparison.options.seed,
         "verdict": verdict(comparison),
         "stores": {store.name: _store_record(store) for store in comparison.stores},
+        "baseline": comparison.stores[0].name,
         "differences": {name: as_records(found) for name, found in comparison.differences.items()},
+        "images": {key: dict(own) for key, own in ranks.items()},
     }
 
 
@@ -71,7 +86,7 @@ def _merge_sentences(store: Compared, comparison: Comparison) -> list[str]:
     if math.isnan(before):
         return [f"{_subject(store, comparison)}: mask AP is undefined, since the ground truth has no object."]
     change = _change("costs", "wins", whole)
-    parts = [f"{100 * cost.cost(stage):+.1f} {clause}" for stage, clause in _STAGE_CLAUSES.items()]
+    parts = [f"{_loss(-100 * cost.cost(stage))} {clause}" for stage, clause in _STAGE_CLAUSES.items()]
     lost = sum(count.lost for count in cost.outcomes.values())
     true = sum(count.true for count in cost.outcomes.values())
     said = (
@@ -79,7 +94,19 @@ def _merge_sentences(store: Compared, comparison: Comparison) -> list[str]:
     )
     said += f"the map. Step by step: {', '.join(parts[:-1])} and {parts[-1]}; {lost} of the {true} instances that had "
     sentences = [f"{said}found an object no longer do."]
-    return [*sentences, _gain_sentence(store)] if "panoptic_seg" in store.scores.results else sentences
+    return [*sentences, _map_sentence(store)] if "panoptic_seg" in store.scores.results else sentences
+
+
+def _doubts(store: Compared, comparison: Comparison) -> list[str]:
+    ap = store.scores.results.get("segm", {}).get("AP", 100.0)
+    if not ap < _SUSPICIOUS_AP:
+        return []
+    return [f"{store.name}: is {comparison.truth.name} the truth of these images? Mask AP is {ap:.2f}."]
+
+
+def _loss(value: float) -> str:
+    """Without a sign, since the sentence speaks of a cost; a gain is named as one."""
+    return f"a gain of {-value:.1f}" if value <= -0.05 else f"{abs(value):.1f}"
 
 
 def _subject(store: Compared, comparison: Comparison) -> str:
@@ -97,27 +124,39 @@ def _change(loses: str, wins: str, difference: Difference) -> str:
     return f"{word} {abs(value):.1f} (95 % {low:.1f} to {high:.1f})"
 
 
-def _gain_sentence(store: Compared) -> str:
+def _map_sentence(store: Compared) -> str:
     numbers = store.scores.results["panoptic_seg"]
-    said = f"What it gives is one map with stuff{_rid_of(store)}: PQ {_shown(numbers['PQ'])}, "
-    said += f"things {_shown(numbers['PQ_th'])}, stuff {_shown(numbers['PQ_st'])}"
-    if store.stuff is None:
-        return f"{said}."
-    raw, merged = (100 * s.numbers["mIoU"] for s in (store.stuff.raw_scores, store.stuff.panoptic_scores))
-    return f"{said}; mean IoU goes from {_shown(raw)} to {_shown(merged)} ({store.stuff.interval.verdict})."
+    pq, things, stuff = (_shown(numbers[name]) for name in ("PQ", "PQ_th", "PQ_st"))
+    said = [f"In return there is one map with stuff: PQ {pq}, things {things}, stuff {stuff}."]
+    if store.void is not None:
+        said.append(f"{100 * store.void:.1f} % of its pixels belong to nothing.")
+    if store.stuff is not None:
+        raw, merged = (100 * s.numbers["mIoU"] for s in (store.stuff.raw_scores, store.stuff.panoptic_scores))
+        said.append(f"Mean IoU goes from {_shown(raw)} to {_shown(merged)} ({store.stuff.interval.verdict}).")
+    return " ".join([*said, *_gone(store)])
 
 
-def _rid_of(store: Compared) -> str:
-    dropped = [c for name, c in store.merge.outcomes.items() if name not in ("kept", "eroded")] if store.merge else []
-    false = sum(count.instances - count.true for count in dropped)
-    return f", rid of {false} instances that found nothing" if false else ""
+def _gone(store: Compared) -> list[str]:
+    """Instances that found nothing, and do no harm any more: any threshold on scores does most of that."""
+    outcomes = store.merge.outcomes if store.merge else {}
+    false = {name: count.instances - count.true for name, count in outcomes.items() if name not in ("kept", "eroded")}
+    by_score = false.pop("confidence", 0)
+    if not by_score + sum(false.values()):
+        return []
+    return [
+        f"Of the instances that found nothing {by_score} are gone by the confidence threshold, which needs no map, and "
+        f"{sum(false.values())} by the merge."
+    ]
 
 
 def _difference_sentence(comparison: Comparison, name: str) -> str:
-    """What is decided first."""
-    found = sorted(comparison.differences[name].items(), key=lambda pair: _VERDICTS.index(pair[1].verdict))
-    parts = [f"{metric} {d.value:+.1f} ({d.low:+.1f} to {d.high:+.1f}, {d.verdict})" for metric, d in found]
-    return f"{name} against {comparison.stores[0].name}: {', '.join(parts)}."
+    """By verdict, and in the order of the table."""
+    groups: dict[str, list[str]] = {}
+    for metric, d in comparison.differences[name].items():
+        bounds = "too few images for bounds" if math.isnan(d.low) else f"{d.low:+.1f} to {d.high:+.1f}"
+        groups.setdefault(d.verdict, []).append(f"{metric} {d.value:+.1f} ({bounds})")
+    parts = [f"{word} in {', '.join(groups[word])}" for word in _VERDICTS if word in groups]
+    return f"{name} against {comparison.stores[0].name} is {'; '.join(parts)}."
 
 
 def _shown(value: float) -> str:
@@ -131,7 +170,10 @@ def _overview(comparison: Comparison) -> Table:
     cells = {store.name: _numbers(store) for store in comparison.stores}
     shown = [column for column in _COLUMNS if any(column in numbers for numbers in cells.values())]
     rows = [[name, *(numbers.get(column) for column in shown)] for name, numbers in cells.items()]
-    return Table(rows, ["percent", *shown], digits=2)
+    draws, seed = comparison.options.draws, comparison.options.seed
+    bounds = f"bounds in all tables: 95 % over {draws} draws of the images, seed {seed}"
+    caution = [] if draws >= _FEW_DRAWS else [f"{draws} draws are too few for a firm verdict: 1000 are usual"]
+    return Table(rows, ["percent", *shown], digits=2, footnotes=[bounds, *caution])
 
 
 def _numbers(store: Compared) -> dict[str, float]:
@@ -158,6 +200,7 @@ def _store_record(store: Compared) -> dict[str, Any]:
         "results": store.scores.results,
         "intervals": as_records(store.intervals),
         "merge": _merge_record(store),
+        "void": None if store.void is None else 100 * store.void,
         "notes": store.scores.notes,
     }
 

@@ -47,8 +47,13 @@ def differences(
     found = {}
     for name in watched(shared, "differences"):
         one, other = samples[name], others[name]
-        if set(one.image_ids) != set(other.image_ids):
-            raise DataError(f"{name}: the two predictions are of other images: compare those of the same images")
+        others_alone = set(one.image_ids) ^ set(other.image_ids)
+        if others_alone:
+            some = min(others_alone, key=str)
+            raise DataError(
+                f"{name}: the two predictions are of other images: {some!r} is in one alone ({len(others_alone)} such "
+                "images): predict the same images with both"
+            )
         baseline = _reordered(other, one.image_ids)
         metrics = (in_percent(one.metric), in_percent(baseline))
         found[name] = compare(*metrics, len(one.image_ids), draws=draws, seed=seed)

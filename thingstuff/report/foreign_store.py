@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -15,7 +16,7 @@ from thingstuff.evaluation.coco_panoptic import comparable_images
 from thingstuff.evaluation.json_file import JsonFile
 from thingstuff.progress import watched
 from thingstuff.report.ground_truth import GroundTruth
-from thingstuff.store import PredictedImage, StoreMeta, StoreWriter
+from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
 from thingstuff.structures import Categories, Detections
 
 _FOREIGN = "imported"  # in place of the hashes of a config and weights
@@ -37,13 +38,20 @@ def import_results(path: Path, truth: GroundTruth, keys: Mapping[int | str, str]
     that the same image has the same key; without them it is the image's file name.
     """
     file = JsonFile.read(path)
+    read = _detections if isinstance(file.content, list) else _panoptic
+    images = read(file, truth, keys)
+    first = next(images, None)  # what is wrong with the file is noticed before anything is written
     if (folder / "meta.json").exists():
         shutil.rmtree(folder)
-    read = _detections if isinstance(file.content, list) else _panoptic
     with StoreWriter.open(folder, _meta(truth)) as writer:
-        for image in read(file, truth, keys):
+        for image in () if first is None else itertools.chain([first], images):
             writer.append(image)
     return folder
+
+
+def is_imported(store: Store) -> bool:
+    """Whether the store was made of another program's results."""
+    return store.meta.config_hash == _FOREIGN
 
 
 def _meta(truth: GroundTruth) -> StoreMeta:

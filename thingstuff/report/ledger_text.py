@@ -12,12 +12,15 @@ Entry = InstanceEntry | StuffEntry
 _LEAST_SHARE = 0.005  # which is shown as 1 %
 
 
-def ledger_texts(ledger: Ledger, categories: Categories) -> tuple[dict[int, str], dict[int, str]]:
-    """Sentences by segment id for what is in the map, and by index for the instances that were dropped."""
-    entries: tuple[Entry, ...] = (*ledger.instances, *ledger.stuff)
+def instance_texts(ledger: Ledger, categories: Categories) -> dict[int, str]:
+    """A sentence on every instance, by its index."""
     names = {entry.index: _name(entry, categories) for entry in ledger.instances}
-    present = {entry.segment_id: entry_text(entry, names) for entry in entries if entry.segment_id is not None}
-    return present, {e.index: entry_text(e, names) for e in ledger.instances if e.outcome == "dropped"}
+    return {entry.index: entry_text(entry, names) for entry in ledger.instances}
+
+
+def stuff_texts(ledger: Ledger) -> dict[int, str]:
+    """A sentence on every region of stuff, by its category id."""
+    return {entry.category_id: entry_text(entry, {}) for entry in ledger.stuff}
 
 
 def entry_text(entry: Entry, names: Mapping[int, str]) -> str:

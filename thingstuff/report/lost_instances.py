@@ -7,12 +7,15 @@ from typing import Any
 from thingstuff.merge import InstanceEntry, Ledger
 from thingstuff.progress import watched
 from thingstuff.report.comparison import Compared
-from thingstuff.report.ledger_text import ledger_texts
+from thingstuff.report.ledger_text import instance_texts
 from thingstuff.structures import Categories
 
 
 def lost_instances(compared: Compared) -> list[dict[str, Any]]:
-    """One record each, in the order of the store's images; `index` is the place among the image's detections."""
+    """One record each, in the order of the store's images.
+
+    `index` is the place among the image's detections, from 0; `segment` the number in the map, "#3" in the text.
+    """
     if compared.merge is None:
         return []
     lost = {key: compared.merge.lost.get(image_id, ()) for key, image_id in compared.ids.items()}
@@ -24,15 +27,15 @@ def lost_instances(compared: Compared) -> list[dict[str, Any]]:
 
 
 def _records(ledger: Ledger, places: tuple[int, ...], categories: Categories) -> list[dict[str, Any]]:
-    present, dropped = ledger_texts(ledger, categories)
-    entries = {entry.index: entry for entry in ledger.instances}
-    texts = [dropped.get(place) or present[entries[place].segment_id or 0] for place in places]
-    return [_record(entries[place], text, categories) for place, text in zip(places, texts, strict=True)]
+    texts, entries = instance_texts(ledger, categories), {entry.index: entry for entry in ledger.instances}
+    segments = {index: entry.segment_id for index, entry in entries.items()}
+    return [_record(entries[place], texts[place], segments, categories) for place in places]
 
 
-def _record(entry: InstanceEntry, text: str, categories: Categories) -> dict[str, Any]:
+def _record(entry: InstanceEntry, text: str, segments: dict[int, int | None], categories: Categories) -> dict[str, Any]:
     return {
         "index": entry.index,
+        "segment": entry.segment_id,
         "category": categories.by_id(entry.category_id).name,
         "score": entry.score,
         "outcome": entry.outcome,
@@ -41,6 +44,6 @@ def _record(entry: InstanceEntry, text: str, categories: Categories) -> dict[str
         "limit": entry.threshold,
         "area_px": entry.area_px,
         "visible_px": entry.visible_px,
-        "covered_by": [{"index": index, "pixels": pixels} for index, pixels in entry.covered_by],
+        "covered_by": [{"index": i, "segment": segments.get(i), "pixels": pixels} for i, pixels in entry.covered_by],
         "text": text,
     }

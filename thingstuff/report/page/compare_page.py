@@ -14,7 +14,7 @@ from thingstuff.errors import DataError
 from thingstuff.files import whole_file
 from thingstuff.report.page.image_files import EncodedImage, ImageFiles, json_text, refuse_foreign
 from thingstuff.report.page.layer_record import finite, layer_record
-from thingstuff.report.page.model import OUTCOMES, LegendEntry, Page, PageImage
+from thingstuff.report.page.model import LOST, OUTCOMES, LegendEntry, Page, PageImage
 from thingstuff.report.page.pictures import encode_picture, encode_thumbnail
 from thingstuff.report.page.table_cells import table_cells
 from thingstuff.report.table import column_sides
@@ -72,7 +72,7 @@ class _Index:
     """What the page knows of all images before one is opened."""
 
     def __init__(self, page: Page) -> None:
-        self._compared = page.compared
+        self._compared, self._low_first = page.compared, page.low_first
         self._legend = [LegendEntry(*entry) for entry in page.legend]
         self._images: list[dict[str, Any]] = []
         self._views: dict[str, int] = {}
@@ -110,7 +110,8 @@ class _Index:
             "views": list(self._views),
             "ranks": list(self._ranks),
             "classes": list(self._classes),
-            "outcomes": list(OUTCOMES),
+            "outcomes": [*OUTCOMES, LOST],
+            "lowFirst": list(self._low_first),
             "usedOutcomes": sorted(used),
             "images": images,
             "scripts": files.scripts(),
@@ -120,7 +121,8 @@ class _Index:
         segments = [s for layer in image.layers.values() for s in (*layer.segments, *layer.dropped)]
         for segment in segments:
             self._classes.setdefault(segment.name, len(self._classes))
-        return sorted({(self._classes[s.name], OUTCOMES.index(s.outcome)) for s in segments})
+        found = {(self._classes[s.name], OUTCOMES.index(s.outcome)) for s in segments}
+        return sorted(found | {(self._classes[s.name], len(OUTCOMES)) for s in segments if s.is_lost})
 
 
 def _first_of(views: Any, ending: str) -> str | None:
@@ -146,7 +148,7 @@ def _render(page: Page, index: dict[str, Any], details: Sequence[dict[str, Any]]
         legend=[LegendEntry(*entry) for entry in page.legend],
         tables=[(t, column_sides(t.rows, len(t.headers), t.align), table_cells(t)) for t in page.tables],
         has_images=bool(index["images"]),
-        css=_text("page.css"),
+        css=_text("page.css") + (_text("figures.css") if page.figures else ""),
         script="\n".join(_text(name) for name in _SCRIPTS),
         nonce=hashlib.sha256((page.title + index_text).encode("utf-8", "replace")).hexdigest()[:32],
         index=index_text,

@@ -1,6 +1,6 @@
 // Small parts of which the page is made; text is never read as HTML.
 
-const OUTCOMES = { dropped: "dropped", eroded: "eroded", kept: "kept whole", true: "in the ground truth" };
+const OUTCOMES = { dropped: "dropped", eroded: "eroded", kept: "kept whole", true: "in the ground truth", lost: "lost: had found an object" };
 const MARKS = { dropped: "✕", eroded: "◐", kept: "●", true: "◇" };
 
 const byId = (id) => document.getElementById(id);

@@ -4,7 +4,7 @@ function makeGallery(index, viewer) {
   const list = byId("images");
   const [rank, kind, outcome, name] = ["rank", "class", "outcome", "name"].map(byId);
   const tiles = index.images.map(tile);
-  let descending = true;
+  let descending = !index.lowFirst.includes(index.ranks[0]);
   let shown = []; // numbers of images, in order
 
   function tile(image, number) {
@@ -45,6 +45,7 @@ function makeGallery(index, viewer) {
   for (const id of ["rank-label", "direction"]) byId(id).hidden = !index.ranks.length;
   kind.append(...index.classes.map((entry, place) => option(place, entry)));
   outcome.append(...index.usedOutcomes.map((place) => option(place, OUTCOMES[index.outcomes[place]])));
+  rank.addEventListener("input", () => (descending = !index.lowFirst.includes(rank.value)));
   for (const control of [rank, kind, outcome, name]) control.addEventListener("input", show);
   byId("direction").addEventListener("click", () => {
     descending = !descending;

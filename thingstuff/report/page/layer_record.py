@@ -59,7 +59,9 @@ def _segment_record(segment: LayerSegment) -> dict[str, Any]:
         "text": segment.text,
         "score": finite(segment.score),
     }
-    return record if segment.box_xywh is None else record | {"box": [float(side) for side in segment.box_xywh]}
+    lost = {"lost": True} if segment.is_lost else {}
+    box = {} if segment.box_xywh is None else {"box": [float(side) for side in segment.box_xywh]}
+    return record | lost | box
 
 
 def finite(value: float | None) -> float | None:

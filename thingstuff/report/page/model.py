@@ -12,6 +12,7 @@ from thingstuff.errors import DataError
 
 Outcome = Literal["kept", "eroded", "dropped", "true"]
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
+LOST = "lost"  # beside its outcome: what had found an object, and no longer does
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,15 @@ class PageTable:
                 )
         if self.align is not None and (len(self.align) != len(self.headers) or set(self.align) - set("lrc")):
             raise DataError(f"table {self.title!r}: expected l, r or c for each column, got align {self.align!r}")
+
+
+@dataclass(frozen=True)
+class PageFigure:
+    """A drawing under a title. `svg` stands in the page as it is: whoever draws it escapes the texts in it."""
+
+    title: str
+    svg: str
+    note: str = ""
 
 
 class LegendEntry(NamedTuple):
@@ -58,6 +68,7 @@ class LayerSegment:
     score: float | None = None
     text: str = ""
     box_xywh: tuple[float, float, float, float] | None = None
+    is_lost: bool = False  # it had found an object, and no longer does
 
     def __post_init__(self) -> None:
         if self.outcome not in OUTCOMES:
@@ -129,7 +140,8 @@ class Page:
 
     `compared` are the two views that are laid over each other when an image is opened; without it they are the first
     two whose names end with "instance" and "panoptic". The second is also the one that the small pictures show. The
-    tables after the first `open_tables` are folded away, so that the images are near.
+    tables after the first `open_tables` are folded away, so that the images are near. Images are ordered by their
+    highest rank first, by those of `low_first` with the lowest.
     """
 
     title: str
@@ -139,3 +151,5 @@ class Page:
     legend: Sequence[LegendEntry | tuple[str, tuple[int, int, int], bool]] = ()
     compared: tuple[str, str] | None = None
     open_tables: int | None = None
+    figures: Sequence[PageFigure] = ()  # above the tables
+    low_first: Sequence[str] = ()

@@ -138,7 +138,8 @@ function makeViewer(index) {
     const layer = detail.layers[name];
     const segment = layer.segments[placeAt(layer, x, y) - 1] ?? null;
     outline(layer, segment);
-    const others = Object.keys(detail.layers).filter((other) => other !== name);
+    const telling = (other) => visibleLayers().includes(other) || !other.includes(": ") || other.endsWith(": panoptic");
+    const others = Object.keys(detail.layers).filter((other) => other !== name && telling(other));
     const elsewhere = others.map((other) => {
       const found = detail.layers[other].segments[placeAt(detail.layers[other], x, y) - 1];
       return element("p", { className: "note", text: `${other}: ${found ? found.name : "nothing"}` });
