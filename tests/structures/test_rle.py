@@ -198,3 +198,12 @@ def test_real_coco_masks(panoptic_coco_dir):
         assert rle.encode_crop(crop, x0, y0, *written["size"]) == written
         assert int(crop.sum()) == rle.area(written) == record["area"]
         assert [x0, y0, x1 - x0, y1 - y0] == list(rle.bbox_xywh(written)) == record["bbox"]
+
+
+@pytest.mark.parametrize(
+    "counts", [[2**63 - 1, 2**63 - 1, 50], [2**63, 2**63, 48], [2**32, 48], [2**32 - 1] * 3, ["48"], [1e30]]
+)
+def test_run_lengths_that_would_run_over_are_refused(counts):
+    """Their sum in 64 bits can be that of the image, and decoding would fill the memory."""
+    with pytest.raises(DataError, match="RLE: expected"):
+        rle.decode_crop({"size": [6, 8], "counts": counts})

@@ -218,7 +218,10 @@ def _entry(metadata: Any, key: str) -> Any:
 
 def _color(value: Any) -> Any:
     """A colour as JSON or a metadata entry gives it -> a tuple; Category refuses what is no colour, by its id."""
-    return None if value is None else tuple(np.ravel(value).tolist())
+    try:
+        return None if value is None else tuple(np.ravel(value).tolist())
+    except ValueError:  # lists of different lengths
+        return value
 
 
 def _is_color(value: object) -> bool:

@@ -148,10 +148,10 @@ def _segmentation_crop(value: Any, height: int, width: int) -> tuple[Crop, Box]:
 
 
 def _rle_crop(rle: Mapping[str, Any], height: int, width: int) -> tuple[Crop, Box]:
-    crop, box = decode_crop(rle)
-    if list(rle["size"]) != [height, width]:
-        raise DataError(f"expected an RLE of size {[height, width]}, got {list(rle['size'])}")
-    return crop, box
+    stated = rle.get("size")
+    if isinstance(stated, list | tuple) and list(stated) != [height, width]:
+        raise DataError(f"expected an RLE of size {[height, width]}, got {str(list(stated))[:60]}")
+    return decode_crop(rle)
 
 
 def _trim(crop: NDArray[np.uint8], x0: int = 0, y0: int = 0) -> tuple[Crop, Box]:

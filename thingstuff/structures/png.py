@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +18,14 @@ Mode = Literal["RGB", "grey8", "grey16"]
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 COLOR_TYPES = {0: "grey", 2: "RGB", 3: "palette", 4: "grey with alpha", 6: "RGB with alpha"}
+CHANNELS = {"grey": 1, "RGB": 3, "palette": 1, "grey with alpha": 2, "RGB with alpha": 4}
+DAMAGED = "the PNG is damaged or cut off; write it again"
+NO_PNG = "no PNG at all"
 EXPECTED = {"RGB": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}
+LABEL_KINDS = {f"{depth}-bit {color}" for depth in (1, 2, 4, 8) for color in ("grey", "palette")} | {"16-bit grey"}
+
+MOST_PX = 1 << 28
+MOST_EXPANSION = 1032  # what deflate can make of a byte: 258 bytes from two bits
 
 
 def read_png(path: Path | str, mode: Mode) -> NDArray[Any]:
@@ -23,15 +33,49 @@ def read_png(path: Path | str, mode: Mode) -> NDArray[Any]:
 
     Image libraries turn one kind into another without a word, which changes the numbers in it.
     """
-    import cv2
+    header, data = _read(Path(path))
+    if header.kind != EXPECTED[mode]:
+        raise DataError(f"{path}: expected an {EXPECTED[mode]} PNG, got {header.kind}")
+    return _decoded(data, header, str(path))
 
-    data = _read_bytes(Path(path))
-    if _kind(data) != EXPECTED[mode]:
-        raise DataError(f"{path}: expected an {EXPECTED[mode]} PNG, got {_kind(data)}")
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise DataError(f"{path}: the PNG is damaged or cut off; write it again")
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if mode == "RGB" else image
+
+def read_label_png(path: Path | str, *, rgb_ids: bool = False) -> NDArray[Any]:
+    """The numbers in a PNG as H x W uint8 or uint16: grey of 1 to 16 bits, or the indices into a palette.
+
+    With `rgb_ids` 8-bit RGB is read too, as H x W uint32 R + 256 G + 65536 B. Alpha is refused: it is a picture then.
+    """
+    header, data = _read(Path(path))
+    if rgb_ids and header.kind == EXPECTED["RGB"]:
+        return _decoded(data, header, str(path)) @ np.array([1, 1 << 8, 1 << 16], np.uint32)
+    if header.kind not in LABEL_KINDS:
+        rgb = ", 8-bit RGB" if rgb_ids else ""
+        raise DataError(f"{path}: expected a PNG of numbers (grey, palette{rgb}), got {header.kind}")
+    labels = _decoded(_without_palette(data) if header.color == "palette" else data, header, str(path))
+    # OpenCV spreads fewer bits over 0 to 255
+    return labels if header.depth >= 8 else labels // np.uint8(255 // (2**header.depth - 1))
+
+
+def png_kind(path: Path | str) -> str:
+    """What its header says, such as "8-bit grey" or "8-bit RGB with alpha"; never an error."""
+    try:
+        with Path(path).open("rb") as file:
+            return _kind(file.read(26))
+    except (OSError, ValueError):
+        return NO_PNG
+
+
+def read_mask_png(source: Path | str | bytes, name: str = "") -> NDArray[np.uint8]:
+    """H x W uint8 of 0 and 1 from a PNG of any kind: 1 where a pixel is neither black nor fully transparent.
+
+    `source` is a path, or the bytes of a file, of which messages speak as `name`.
+    """
+    name = name or str(source)
+    header, data = _opened(source, name) if isinstance(source, bytes) else _read(Path(source))
+    image = _imdecode(data, header, name)
+    if image.ndim == 2:
+        return np.asarray(image != 0).view(np.uint8)
+    colored = (image[..., :3] != 0).any(axis=2)
+    return np.asarray(colored if image.shape[2] == 3 else colored & (image[..., 3] != 0)).view(np.uint8)
 
 
 def write_png(path: Path | str, image: NDArray[Any]) -> None:
@@ -44,15 +88,90 @@ def write_png(path: Path | str, image: NDArray[Any]) -> None:
         file.write(data.tobytes())
 
 
-def _read_bytes(path: Path) -> bytes:
+@dataclass(frozen=True)
+class _Header:
+    height: int
+    width: int
+    depth: int
+    color: str
+    kind: str
+
+    @property
+    def content_bytes(self) -> int:
+        """How much must come out of the file when it is decompressed."""
+        return self.height * ((self.width * CHANNELS.get(self.color, 1) * self.depth + 7) // 8)
+
+
+def _read(path: Path) -> tuple[_Header, bytes]:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+        data = path.read_bytes()
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    return _opened(data, str(path))
+
+
+def _opened(data: bytes, name: str) -> tuple[_Header, bytes]:
+    """What stands at fixed places at the beginning; what would fill the memory is refused before it is decoded."""
+    if _kind(data) == NO_PNG:
+        raise DataError(f"{name}: expected a PNG, got {NO_PNG}")
+    width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
+    header = _Header(height, width, data[24], COLOR_TYPES.get(data[25], "unknown"), _kind(data))
+    if height * width > MOST_PX:
+        raise DataError(
+            f"{name}: {width} x {height} pixels are more than the {MOST_PX} that are read: cut it into tiles"
+        )
+    if header.content_bytes > MOST_EXPANSION * len(data):
+        raise DataError(
+            f"{name}: {DAMAGED} ({len(data)} bytes cannot hold the {width} x {height} pixels that it announces)"
+        )
+    return header, data
 
 
 def _kind(data: bytes) -> str:
-    """What the header says: the bit depth and the colour type stand at fixed places."""
+    """The bit depth and the colour type stand at fixed places."""
     if data[:8] != SIGNATURE or len(data) < 26:
-        return "no PNG at all"
+        return NO_PNG
     return f"{data[24]}-bit {COLOR_TYPES.get(data[25], 'unknown')}"
+
+
+def _decoded(data: bytes, header: _Header, name: str) -> NDArray[Any]:
+    """Grey or RGB as the header says it; a PNG that makes one of its values transparent has one channel more."""
+    import cv2
+
+    image = _imdecode(data, header, name)
+    if image.shape[2:] != ((3,) if header.color == "RGB" else ()):
+        raise DataError(f"{name}: expected a PNG of numbers, got a picture with transparency: write it without")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB) if header.color == "RGB" else image
+
+
+def _imdecode(data: bytes, header: _Header, name: str) -> NDArray[Any]:
+    import cv2
+
+    chunks = list(_chunks(data))
+    # OpenCV makes room for whatever a chunk says that it holds
+    if chunks[-1][0] != b"IEND" or any(end > len(data) for _, _, end in chunks[:-1]):
+        raise DataError(f"{name}: {DAMAGED}")
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        image = None
+    if image is None or image.shape[:2] != (header.height, header.width):
+        raise DataError(f"{name}: {DAMAGED}")
+    return image
+
+
+def _without_palette(data: bytes) -> bytes:
+    """A palette PNG as a grey one of as many bits: its values are the indices, which no reader here gives as such."""
+    header = data[12:25] + b"\0" + data[26:29]
+    kept = [data[start:end] for name, start, end in _chunks(data) if name in (b"IDAT", b"IEND")]
+    return b"".join([data[:12], header, zlib.crc32(header).to_bytes(4, "big"), *kept])
+
+
+def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each part of the file, to the last one; an end may lie beyond the file's."""
+    start = len(SIGNATURE)
+    while start + 8 <= len(data):
+        end = start + 12 + int.from_bytes(data[start : start + 4], "big")
+        name = data[start + 4 : start + 8]
+        yield name, start, end
+        start = len(data) if name == b"IEND" else end  # what some programs append is no part of it

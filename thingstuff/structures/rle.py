@@ -18,6 +18,7 @@ from thingstuff.structures.rle_string import compress_each, decompress
 from thingstuff.structures.spans import Box, Spans, bitmap_from_spans, crop_from_spans, edges_from_crops, tight_box
 
 BATCH_PX = 1 << 20
+MOST_PX = 2**62  # of a run; more would not fit into 64 bits together with another
 
 
 class Rle(TypedDict):
@@ -123,8 +124,10 @@ def _read(rle: Mapping[str, Any]) -> tuple[Spans, int, int]:
     """The spans inside, without empty ones, and the height and width."""
     height, width = _size(rle)
     counts = _counts(rle)
-    if int(counts.sum()) != height * width:
-        raise DataError(f"RLE: expected runs of {height} x {width} = {height * width} pixels, got {counts.sum()}")
+    # each of them first: a sum of 64 bits can run over, and then be that of the image
+    if counts.max(initial=0) > height * width or int(counts.sum()) != height * width:
+        total = sum(counts.tolist())
+        raise DataError(f"RLE: expected runs of {height} x {width} = {height * width} pixels, got {total}")
     edges = np.cumsum(counts)
     spans = edges[: edges.size // 2 * 2].reshape(-1, 2)
     return spans[spans[:, 0] < spans[:, 1]], height, width
@@ -151,4 +154,6 @@ def _counts(rle: Mapping[str, Any]) -> NDArray[np.int64]:
         raise DataError(f"RLE: expected counts as a string or a list of integers, got {str(counts)[:40]!r}")
     if numbers.min(initial=0) < 0:
         raise DataError(f"RLE: expected run lengths of 0 or more, got {numbers.min()}")
+    if numbers.max(initial=0) > MOST_PX:
+        raise DataError(f"RLE: expected run lengths of at most {MOST_PX} pixels, got {numbers.max()}")
     return numbers.astype(np.int64)

@@ -21,7 +21,7 @@ def apply() -> None:
 
 @contextmanager
 def _scipy_or_a_stand_in() -> Iterator[None]:
-    if importlib.util.find_spec("scipy") is not None:
+    if "scipy" in sys.modules or importlib.util.find_spec("scipy") is not None:
         yield
         return
     stand_ins = {"scipy": ModuleType("scipy"), "scipy.optimize": ModuleType("scipy.optimize")}

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from thingstuff.files import write_json
+from thingstuff.store.exports.labelme_record import labelme_record, labelme_shape
 from thingstuff.store.exports.names import file_names
 from thingstuff.store.exports.options import ExportOptions
 from thingstuff.store.exports.outlines import outlines
@@ -15,8 +16,6 @@ from thingstuff.store.exports.regions import prelabel_entries, read_for, stuff_r
 from thingstuff.store.image import PredictedImage
 from thingstuff.store.reader import Store
 from thingstuff.structures import Categories, MaskCrops
-
-VERSION = "5.5.0"  # of the format written
 
 
 def export_labelme(store: Store, folder: Path, options: ExportOptions | None = None) -> Path:
@@ -49,22 +48,15 @@ def _image_path(key: str, json_path: Path, image_root: Path | None) -> str:
 def _record(image: PredictedImage, image_path: str, store: Store, options: ExportOptions) -> dict[str, Any]:
     categories = store.meta.categories
     stuff = _stuff_shapes(image, categories, options) if options.include_stuff else ()
-    return {
-        "version": VERSION,
-        "flags": {},
-        "shapes": [*stuff, *_thing_shapes(image, categories, options)],
-        "imagePath": image_path,
-        "imageData": None,
-        "imageHeight": image.height,
-        "imageWidth": image.width,
-    }
+    shapes = [*stuff, *_thing_shapes(image, categories, options)]
+    return labelme_record(shapes, image_path, image.height, image.width)
 
 
 def _stuff_shapes(image: PredictedImage, categories: Categories, options: ExportOptions) -> Iterator[dict[str, Any]]:
     for category, region in stuff_regions(image, categories):
         # A region is one thing to nobody: its parts need no group.
         for points in _polygons(region, options.tolerance_px)[0]:
-            yield _shape(category.name, points, "polygon")
+            yield labelme_shape(category.name, points, "polygon")
 
 
 def _thing_shapes(image: PredictedImage, categories: Categories, options: ExportOptions) -> Iterator[dict[str, Any]]:
@@ -73,27 +65,13 @@ def _thing_shapes(image: PredictedImage, categories: Categories, options: Export
     notes = [f"score {score:.4f}" for score in detections.scores.tolist()]
     if detections.masks is None:
         for name, note, (x0, y0, x1, y1) in zip(names, notes, detections.boxes_xyxy.tolist(), strict=True):
-            yield _shape(name, [[x0, y0], [x1, y1]], "rectangle", note)
+            yield labelme_shape(name, [[x0, y0], [x1, y1]], "rectangle", note)
         return
     parts_of = _polygons(detections.masks, options.tolerance_px)
     for number, (name, note, parts) in enumerate(zip(names, notes, parts_of, strict=True)):
         for points in parts:
-            yield _shape(name, points, "polygon", note, group_id=number if len(parts) > 1 else None)
+            yield labelme_shape(name, points, "polygon", note, group_id=number if len(parts) > 1 else None)
 
 
 def _polygons(masks: MaskCrops, tolerance_px: float) -> list[list[list[list[float]]]]:
     return [[part.tolist() for part in outlines(crop, x0, y0, tolerance_px)] for crop, (x0, y0, _, _) in masks]
-
-
-def _shape(
-    label: str, points: list[list[float]], shape_type: str, description: str = "", group_id: int | None = None
-) -> dict[str, Any]:
-    return {
-        "label": label,
-        "points": points,
-        "group_id": group_id,
-        "description": description,
-        "shape_type": shape_type,
-        "flags": {},
-        "mask": None,
-    }
