@@ -1,0 +1,38 @@
+"""The formats of data sets, one a file, by name; `auto` is the first that recognises the files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from thingstuff.data.formats.coco import COCO
+from thingstuff.data.formats.coco_panoptic import COCO_PANOPTIC
+from thingstuff.data.formats.coco_stuff import COCO_STUFF
+from thingstuff.data.formats.cvat import CVAT
+from thingstuff.data.formats.format import Format, Source, WriteOptions
+from thingstuff.data.formats.id_masks import ID_MASKS
+from thingstuff.data.formats.labelme import LABELME
+from thingstuff.data.formats.mask_folders import MASK_FOLDERS
+from thingstuff.data.formats.semantic import SEMANTIC
+from thingstuff.errors import DataError
+
+# the order in which `auto` asks
+FORMATS: dict[str, Format] = {
+    f.name: f for f in (COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, MASK_FOLDERS, ID_MASKS, SEMANTIC)
+}
+
+
+def format_of(name: str, path: Path) -> Format:
+    """The format of that name, or with "auto" the first that recognises `path`."""
+    if name != "auto":
+        if name not in FORMATS:
+            raise DataError(f"there is no format {name!r}: choose one of auto, {', '.join(FORMATS)}")
+        return FORMATS[name]
+    if not path.exists():
+        raise DataError(f"there are no annotations at {path}")
+    found = next((each for each in FORMATS.values() if each.recognises(path)), None)
+    if found is None:
+        raise DataError(f"{path} is of no format that is known: say which with `format`, one of {', '.join(FORMATS)}")
+    return found
+
+
+__all__ = ["FORMATS", "Format", "Source", "WriteOptions", "format_of"]

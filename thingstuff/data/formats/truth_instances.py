@@ -1,0 +1,117 @@
+"""What writers of instances share: a split image by image, each record checked as far as a file needs it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from thingstuff.data.formats.bounded_masks import bounded_mask
+from thingstuff.data.formats.image_files import image_size_hw
+from thingstuff.data.formats.instance_records import Crop, checked_size_hw, shown
+from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.truth import Record, SplitTruth
+from thingstuff.errors import DataError
+from thingstuff.structures.spans import Box
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Instance:
+    """An annotation with the name of its category; `place` is for messages."""
+
+    record: Record
+    label: str
+    place: str
+
+    @property
+    def is_crowd(self) -> bool:
+        return bool(self.record.get("iscrowd"))
+
+    @property
+    def segmentation(self) -> Any:
+        """None where there is a box alone."""
+        return self.record.get("segmentation") or None
+
+    def mask(self, size_hw: tuple[int, int]) -> tuple[Crop, Box]:
+        """The tight uint8 crop of 0 and 1, and its box."""
+        try:
+            return bounded_mask(self.segmentation, *size_hw)
+        except DataError as error:
+            raise DataError(f"{self.place}: {str(error).removeprefix('mask 0: ')}") from error
+        except (TypeError, ValueError, OverflowError) as error:
+            raise DataError(f"{self.place}: no segmentation: {shown(self.segmentation)}") from error
+
+    def box_xyxy(self) -> list[float]:
+        try:
+            x, y, width, height = (float(value) for value in self.record["bbox"])
+        except (KeyError, TypeError, ValueError, OverflowError):
+            raise DataError(f"{self.place}: has neither a mask nor a box of four numbers: leave it out") from None
+        return [x, y, x + width, y + height]
+
+
+@dataclass(frozen=True)
+class ImageInstances:
+    """An image with its instances in their order; `file_name` leads nowhere but below the image root."""
+
+    file_name: str
+    size_hw: tuple[int, int]
+    instances: list[Instance]
+
+
+def instances_by_image(truth: SplitTruth) -> list[ImageInstances]:
+    """The images of a split that has instances, in their order; what no file could hold is refused by its place."""
+    if truth.annotations is None:
+        raise DataError(f"{truth.name} has no instances, and this format holds nothing else: choose another")
+    by_id: dict[int | str, ImageInstances] = {}
+    names: set[str] = set()
+    for number, record in enumerate(truth.images):
+        place = truth.image_place(number)
+        image, image_id = _image(record, truth.image_root, place), _id(record, "id", place)
+        if image.file_name in names or image_id in by_id:
+            raise DataError(f"{place}: an image with this id or file_name is there already")
+        names.add(image.file_name)
+        by_id[image_id] = image
+    labels = {_id(c, "id", f"{truth.name}: categories[{n}]"): c.get("name") for n, c in enumerate(truth.categories)}
+    for number, record in enumerate(truth.annotations):
+        place = truth.annotation_place(number)
+        image_id, label = _id(record, "image_id", place), labels.get(_id(record, "category_id", place))
+        if image_id not in by_id:
+            raise DataError(f"{place}: there is no image {shown(image_id)}")
+        if not isinstance(label, str):
+            raise DataError(f"{place}: there is no category {shown(record['category_id'])}")
+        by_id[image_id].instances.append(Instance(record, label, place))
+    return list(by_id.values())
+
+
+def with_masks(images: Sequence[ImageInstances], format_name: str) -> list[ImageInstances]:
+    """The images without what a mask file cannot say, crowds and boxes alone; how many there were is logged."""
+    crowds = sum(each.is_crowd for image in images for each in image.instances)
+    boxes = sum(each.segmentation is None and not each.is_crowd for image in images for each in image.instances)
+    for count, what in ((crowds, "crowd regions"), (boxes, "boxes without a mask")):
+        if count:
+            logger.warning("left out: %d %s, which %s cannot hold", count, what, format_name)
+    return [
+        replace(image, instances=[each for each in image.instances if each.segmentation and not each.is_crowd])
+        for image in images
+    ]
+
+
+def _image(record: Record, root: Path, place: str) -> ImageInstances:
+    name = record.get("file_name")
+    if not isinstance(name, str) or not is_inside(name):
+        raise DataError(f"{place}: expected a file_name below the folder of the images, got {shown(name)}")
+    height, width = record.get("height"), record.get("width")
+    if height is None or width is None:
+        height, width = image_size_hw(root / name) or (height, width)
+    return ImageInstances(name, checked_size_hw(height, width, place), [])
+
+
+def _id(record: Record, key: str, place: str) -> int | str:
+    value = record.get(key)
+    if not isinstance(value, int | str):
+        raise DataError(f"{place}: expected {key}, a number or a text, got {shown(value)}")
+    return value
