@@ -33,6 +33,21 @@ def add_draws(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of what is random (default 0)")
 
 
+def add_dataset(parser: argparse.ArgumentParser) -> None:
+    """The option of commands that know data sets by name."""
+    text = "a declared data set (YAML), to be known as NAME_SPLIT; again for more"
+    parser.add_argument("--dataset", action="append", default=[], metavar="FILE", help=text)
+
+
+def register_datasets(args: argparse.Namespace) -> None:
+    if args.dataset:
+        from thingstuff.console import start_console
+        from thingstuff.data.declare import register_declared
+
+        start_console()
+        register_declared(args.dataset)
+
+
 def check_draws(args: argparse.Namespace) -> None:
     if args.draws < FEWEST_DRAWS:
         raise ConfigError(f"--draws must be {FEWEST_DRAWS} or more, got {args.draws}")

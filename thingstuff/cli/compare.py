@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from thingstuff.cli.common import add_draws, check_draws, run_command
+from thingstuff.cli.common import add_dataset, add_draws, check_draws, register_datasets, run_command
 from thingstuff.errors import ConfigError, DataError
 
 MOST_IMAGES = 200
@@ -28,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("stores", type=Path, nargs="+", metavar="STORE", help="a store, predict.py's output, or a COCO JSON of results")
+    add_dataset(parser)
     add("--output", type=Path, default=Path("output/compare"), metavar="DIR", help="default: output/compare")
     add("--ground-truth", metavar="NAME|FILE", help="default: the data set that the first store was made of")
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
@@ -49,6 +50,7 @@ def _compare(args: argparse.Namespace) -> int:
     check_page_path(args.output / PAGE)
     make_writable(args.output, "--output")
     start_console()
+    register_datasets(args)
     options = ComparisonOptions(args.names, args.output / "imported", args.truth_folder, args.draws, args.seed)
     comparison = compare_stores(args.stores, args.ground_truth, options)
     print(f"\n{text(comparison)}\n")

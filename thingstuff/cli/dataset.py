@@ -1,12 +1,28 @@
-"""Work with data sets. So far: write the embedded set `shapes` and say what is in it."""
+"""Work with data sets: check, convert, split, merge and look at them.
+
+DATA is a declaration (my_data.yaml), a registered name (shapes_val, coco_2017_val), or the annotations themselves: a
+file or folder in a format that is recognised.
+
+Examples:
+  dataset.py check my_data.yaml
+  dataset.py convert my_data.yaml --to coco --output output/my_data_coco
+  dataset.py stats my_data.yaml --output output/my_data
+"""
 
 from __future__ import annotations
 
 import argparse
 import sys
 from pathlib import Path
+from typing import Any
 
 from thingstuff.cli.common import run_command
+from thingstuff.errors import ConfigError
+
+EXIT_ERRORS = 1  # of `check`: it ran, and found mistakes that would fail or teach nonsense
+MOST_CLASSES = 30  # of a table on the terminal; the page and the JSON have all
+POLICIES = ("fail", "area", "order")
+PANOPTIC_FORMS = ("panoptic_2ch", "panoptic_detection")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -14,14 +30,237 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="dataset", description=__doc__.split("\n")[0])
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    shapes = commands.add_parser("shapes", help="write the embedded data set and print its statistics")
-    shapes.add_argument(
-        "--output", type=Path, metavar="DIR", help="default: shapes/ under $DETECTRON2_DATASETS, or datasets/shapes"
+    parser = argparse.ArgumentParser(
+        prog="dataset", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    shapes.set_defaults(run=_shapes)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_check(commands)
+    _add_convert(commands)
+    _add_split(commands)
+    _add_stats(commands)
+    _add_preview(commands)
+    _add_merge(commands)
+    _add_build_panoptic(commands)
+    _add_shapes(commands)
     return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> Any:
+    """A command about DATA; the function that adds options to it."""
+    one = commands.add_parser(name, help=text, description=text)
+    one.set_defaults(run=run)
+    one.add_argument("data", metavar="DATA", help="a declaration, a registered name, or annotations")
+    one.add_argument("--images", type=Path, metavar="DIR", help="of annotations that are named directly")
+    one.add_argument("--format", default="auto", metavar="NAME", help="of annotations that are named directly")
+    return one.add_argument
+
+
+def _add_check(commands: Any) -> None:
+    add = _command(commands, "check", _check, "find the mistakes that cost a night of training")
+    add("--quick", action="store_true", help="the annotations and the names of files alone; no image is opened")
+    add("--config-file", metavar="FILE", help="compare the class counts of this config with the data")
+    add("--fix", type=Path, metavar="DIR", help="write a mended copy of the annotations (COCO) into a new folder")
+    add("--json", type=Path, metavar="FILE", help="write the findings for a program")
+
+
+def _add_convert(commands: Any) -> None:
+    add = _command(commands, "convert", _convert, "write a data set in another format")
+    add("--to", required=True, metavar="FORMAT", help="coco, coco_panoptic, labelme, cvat, id_masks, ... (see --help)")
+    add("--output", type=Path, required=True, metavar="DIR", help="a new folder; one below it for each split")
+    add("--copy-images", action="store_true", help="copy the images too")
+    add("--tolerance", type=float, default=0.0, metavar="PX", help="how far polygons may run beside masks (default 0)")
+
+
+def _add_split(commands: Any) -> None:
+    add = _command(commands, "split", _split, "share the images of a data set out, once and for all")
+    add("--shares", nargs="+", required=True, metavar="NAME=SHARE", help="for example train=0.8 val=0.2")
+    add(
+        "--output",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="a new folder: NAME/annotations.json, in COCO's format",
+    )
+    add("--seed", type=int, default=0, metavar="N", help="of the shuffling (default 0)")
+    add("--group-by", metavar="REGEX", help="images with the same first group stay together, as frames of one video")
+    add("--no-stratify", action="store_true", help="do not share rare classes out evenly")
+
+
+def _add_stats(commands: Any) -> None:
+    add = _command(commands, "stats", _stats, "counts and sizes: images, instances, classes")
+    add("--no-pixels", action="store_true", help="do not read label maps, which takes long where they are many")
+    add("--output", type=Path, metavar="DIR", help="also write stats.json and a page with plots")
+
+
+def _add_preview(commands: Any) -> None:
+    add = _command(commands, "preview", _preview, "a picture of some images with their truth drawn over them")
+    add("--output", type=Path, required=True, metavar="FILE", help="a .jpg or .png")
+    add("--count", type=int, default=12, metavar="N", help="images (default 12)")
+    add("--seed", type=int, default=0, metavar="N", help="which ones (default 0)")
+    add("--image", action="append", default=[], metavar="NAME", help="these instead; again for more")
+
+
+def _add_merge(commands: Any) -> None:
+    one = commands.add_parser("merge", help="several data sets as one", description="several data sets as one")
+    one.set_defaults(run=_merge)
+    one.add_argument("data", nargs="+", metavar="DATA", help="two or more; categories are joined by name")
+    one.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder, in COCO's format")
+
+
+def _add_build_panoptic(commands: Any) -> None:
+    add = _command(commands, "build-panoptic", _build_panoptic, "panoptic truth from instances and label maps")
+    add("--policy", choices=POLICIES, required=True, help="of overlaps: refuse, the smaller wins, the later wins")
+    add("--output", type=Path, required=True, metavar="DIR", help="a new folder: panoptic_SPLIT.json and its PNGs")
+
+
+def _add_shapes(commands: Any) -> None:
+    one = commands.add_parser("shapes", help="write the embedded data set and print its statistics")
+    text = "default: shapes/ under $DETECTRON2_DATASETS, or datasets/shapes"
+    one.add_argument("--output", type=Path, metavar="DIR", help=text)
+    one.set_defaults(run=_shapes)
+
+
+# ---- the commands ------------------------------------------------------------------------------------------------
+
+
+def _open(args: argparse.Namespace) -> Any:
+    from thingstuff.console import start_console
+    from thingstuff.data.open_data import open_data
+
+    start_console()
+    opened = open_data(args.data, args.images, args.format)
+    for truth in opened.splits.values():
+        for note in truth.notes:
+            print(note)
+    return opened
+
+
+def _check(args: argparse.Namespace) -> int:
+    from thingstuff.data.checks import CHECKS, Checked, run_checks
+    from thingstuff.data.fix import mended, write_mended
+    from thingstuff.files import write_json
+    from thingstuff.report.check_report import check_record, check_text
+
+    opened = _open(args)
+    data = Checked(opened.splits, args.quick, _class_counts(args))
+    found = run_checks(data)
+    if args.json:
+        write_json(args.json, check_record(args.data, found, args.quick))
+    checks = sum(check.is_quick or not args.quick for check in CHECKS)
+    print(f"\n{check_text(found, list(opened.splits), checks)}")
+    if args.fix:
+        for path in write_mended(mended(opened.splits), args.fix):
+            print(f"mended     {path}")
+    return EXIT_ERRORS if any(one.code.severity == "error" for one in found) else 0
+
+
+def _class_counts(args: argparse.Namespace) -> dict[str, int]:
+    if not args.config_file:
+        return {}
+    from thingstuff.config import load_config
+
+    cfg = load_config(args.config_file)
+    keys = ("ROI_HEADS", "RETINANET", "SEM_SEG_HEAD")
+    kinds = {"RetinaNet": {"RETINANET"}, "SemanticSegmentor": {"SEM_SEG_HEAD"}, "GeneralizedRCNN": {"ROI_HEADS"}}
+    read = kinds.get(cfg.MODEL.META_ARCHITECTURE, {"ROI_HEADS", "SEM_SEG_HEAD"})
+    return {f"MODEL.{key}.NUM_CLASSES": cfg.MODEL[key].NUM_CLASSES for key in keys if key in read}
+
+
+def _convert(args: argparse.Namespace) -> int:
+    from thingstuff.data.convert import convert
+    from thingstuff.data.formats import WriteOptions
+
+    opened = _open(args)
+    options = WriteOptions(args.copy_images, args.tolerance)
+    for split, path in convert(opened.splits, args.to, args.output, options).items():
+        print(f"{split:10} {path}")
+    return 0
+
+
+def _split(args: argparse.Namespace) -> int:
+    from thingstuff.data.convert import convert
+    from thingstuff.data.formats import WriteOptions
+    from thingstuff.data.merge_data import merge
+    from thingstuff.data.split_data import split
+
+    opened = _open(args)
+    truths = list(opened.splits.values())
+    whole = truths[0] if len(truths) == 1 else merge(truths, list(opened.splits))
+    stratify = not args.no_stratify
+    parts = split(whole, _shares(args.shares), args.seed, stratify=stratify, group_by=args.group_by)
+    for name, path in convert(parts, "coco", args.output, WriteOptions()).items():
+        print(f"{name:10} {len(parts[name].images)} images  {path}")
+    return 0
+
+
+def _shares(texts: list[str]) -> dict[str, float]:
+    shares = {}
+    for text in texts:
+        name, _, value = text.partition("=")
+        try:
+            shares[name] = float(value)
+        except ValueError:
+            raise ConfigError(f"--shares: expected NAME=SHARE such as train=0.8, got {text}") from None
+    return shares
+
+
+def _stats(args: argparse.Namespace) -> int:
+    from thingstuff.files import write_json
+    from thingstuff.report.dataset_stats import measure
+    from thingstuff.report.dataset_stats_page import write_stats_page
+    from thingstuff.report.dataset_tables import rare_lines, stats_tables
+
+    opened = _open(args)
+    stats = measure(opened.splits, with_pixels=not args.no_pixels)
+    for title, table in stats_tables(stats, MOST_CLASSES).items():
+        print(f"\n{title}\n{table.text()}")
+    for line in rare_lines(stats.splits):
+        print(line)
+    if args.output:
+        write_json(args.output / "stats.json", stats.to_json())
+        page = write_stats_page(stats, args.output / "stats.html", opened.name)
+        print(f"\nresults    {args.output / 'stats.json'}\npage       {page}")
+    return 0
+
+
+def _preview(args: argparse.Namespace) -> int:
+    from thingstuff.report.dataset_preview import PreviewOptions, preview
+
+    found = preview(_open(args).splits, args.output, PreviewOptions(args.count, args.seed, tuple(args.image)))
+    for note in found.notes:
+        print(note)
+    print(f"picture    {found.path}")
+    return 0
+
+
+def _merge(args: argparse.Namespace) -> int:
+    from thingstuff.console import start_console
+    from thingstuff.data.convert import convert
+    from thingstuff.data.formats import WriteOptions
+    from thingstuff.data.merge_data import merge
+    from thingstuff.data.open_data import open_data
+
+    start_console()
+    opened = [open_data(text) for text in args.data]
+    named = [(f"{one.name}_{split}", truth) for one in opened for split, truth in one.splits.items()]
+    whole = merge([truth for _, truth in named], [name for name, _ in named])
+    for note in whole.notes:
+        print(note)
+    path = convert({"data": whole}, "coco", args.output, WriteOptions())["data"]
+    print(f"{len(whole.images)} images  {path}")
+    return 0
+
+
+def _build_panoptic(args: argparse.Namespace) -> int:
+    from thingstuff.data.build_panoptic import build_panoptic
+
+    for split, truth in _open(args).splits.items():
+        made = build_panoptic(truth, args.output / f"panoptic_{split}", args.policy)
+        shared = f", {made.shared_px} pixels were of two instances" if made.shared_px else ""
+        print(f"{split:10} {made.json_path}{shared}")
+        for place in made.hidden:
+            print(f"{'':10} {place} is wholly covered by others, and has no segment")
+    return 0
 
 
 def _shapes(args: argparse.Namespace) -> int:

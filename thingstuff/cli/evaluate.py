@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import add_draws, check_draws, run_command
+from thingstuff.cli.common import add_dataset, add_draws, check_draws, register_datasets, run_command
 from thingstuff.errors import ConfigError, DataError
 
 
@@ -27,6 +27,7 @@ def build_parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--predictions", type=Path, required=True, metavar="PATH", help="a store, predict.py's output, or a COCO JSON")
     add("--ground-truth", required=True, metavar="NAME|FILE", help="a registered data set, or a COCO or LVIS JSON")
+    add_dataset(parser)
     add("--output", type=Path, required=True, metavar="DIR", help="where results.json goes")
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
     add("--predictions-folder", type=Path, metavar="DIR", help="PNGs of panoptic predictions (default: as their JSON)")
@@ -48,6 +49,7 @@ def _evaluate(args: argparse.Namespace) -> int:
 
     _check(args)
     start_console()
+    register_datasets(args)
     report = _report(args)
     if args.curves and not report.scores.curves:
         raise ConfigError("--curves: only COCO's AP has curves, and these predictions have none: leave it out")

@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import run_command
+from thingstuff.cli.common import add_dataset, run_command
 from thingstuff.errors import ConfigError
 
 VIEWS = ("box", "semantic", "instance", "panoptic")
@@ -30,6 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config-file", required=True, metavar="FILE", help="a path, model_zoo://NAME or thingstuff://NAME")
+    add_dataset(parser)
     add("--weights", metavar="FILE", help="default: MODEL.WEIGHTS of the config")
     add("--stuff-weights", metavar="FILE", help="of the second model; default: PANOPTIC.STUFF_WEIGHTS of the config")
     add("--input", nargs="+", required=True, metavar="INPUT", help="images, videos, folders, globs, or one data set")
@@ -83,6 +84,10 @@ def _job(args: argparse.Namespace) -> Any:
     from thingstuff.report.prediction_run import Job, Wanted
 
     cfg = load_config(args.config_file, args.opts)
+    if args.dataset or cfg.DATASETS.DECLARE:
+        from thingstuff.data.declare import declare
+
+        declare(cfg, args.dataset, args.opts)
     cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
     if args.stuff_weights and not (cfg.PANOPTIC.ENABLED and cfg.PANOPTIC.STUFF == "model"):
         raise ConfigError("--stuff-weights is for a second model: turn on PANOPTIC with STUFF model, or leave it out")

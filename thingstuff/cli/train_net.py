@@ -3,6 +3,7 @@
 Examples:
   train_net.py --config-file configs/shapes/mask_rcnn.yaml
   train_net.py --config-file model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml SOLVER.IMS_PER_BATCH 4
+  train_net.py --config-file configs/coco/mask_rcnn_R_50_FPN_3x.yaml --dataset my_data.yaml
   train_net.py --config-file configs/shapes/mask_rcnn.yaml --eval-only MODEL.WEIGHTS output/model_final.pth
 """
 
@@ -12,10 +13,11 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import EXIT_USER_ERROR, run_command
+from thingstuff.cli.common import EXIT_USER_ERROR, add_dataset, run_command
 from thingstuff.errors import ConfigError, UserError
 
 PICTURES = "pictures.png"
@@ -31,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--config-file", default="", metavar="FILE", help="a path, model_zoo://NAME or thingstuff://NAME")
+    add_dataset(parser)
     add("--resume", action="store_true", help="go on from the last checkpoint in OUTPUT_DIR")
     add("--eval-only", action="store_true", help="evaluate MODEL.WEIGHTS and train nothing")
     add("--num-gpus", type=int, default=1, metavar="N", help="GPUs on this machine (default 1; without one, the CPU)")
@@ -64,7 +67,7 @@ def _seeds(text: str) -> list[int]:
 def _train_net(args: argparse.Namespace) -> int:
     if args.config_file.endswith(".py"):
         return _train_python_config(args)
-    cfg = _ready_config(args.config_file, args.opts, args.num_gpus, args.num_machines)
+    cfg = _ready_config(args.config_file, args.opts, args.num_gpus, args.num_machines, args.dataset)
     args.eval_only = args.eval_only or _has_nothing_to_train(cfg)
     if args.seeds:
         _refuse_odd_repeats(args, cfg)
@@ -86,13 +89,19 @@ def _has_nothing_to_train(cfg: Any) -> bool:
     return cfg.SOLVER.MAX_ITER == 0
 
 
-def _ready_config(config_file: str, overrides: list[str], gpus: int, machines: int) -> Any:
+def _ready_config(
+    config_file: str, overrides: list[str], gpus: int, machines: int, datasets: Sequence[str] = ()
+) -> Any:
     from thingstuff.config import load_config
     from thingstuff.console import start_console
     from thingstuff.engine.device import settle_device
 
     start_console()
     cfg = load_config(config_file or None, overrides)
+    if datasets or cfg.DATASETS.DECLARE:
+        from thingstuff.data.declare import declare
+
+        declare(cfg, datasets, overrides)
     settle_device(cfg, gpus, machines)
     return cfg
 

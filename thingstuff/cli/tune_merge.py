@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import add_draws, check_draws, run_command
+from thingstuff.cli.common import add_dataset, add_draws, check_draws, register_datasets, run_command
 from thingstuff.errors import ConfigError
 
 
@@ -32,6 +32,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("store", type=Path, metavar="STORE", help="stored predictions, or predict.py's output")
     add("--ground-truth", metavar="NAME|FILE", help="a data set or a panoptic JSON (default: the store's data set)")
     add("--truth-folder", type=Path, metavar="DIR", help="PNGs of a panoptic truth (default: named as its JSON)")
+    add_dataset(parser)
     add("--output", type=Path, default=Path("output/tune_merge"), metavar="DIR", help="default output/tune_merge")
     add("--confidence", type=float, nargs="+", metavar="T", help="least scores of an instance (default 0.3 ... 0.9)")
     add("--overlap", type=float, nargs="+", metavar="T", help="largest shares taken by others (default 0.3 ... 0.8)")
@@ -55,10 +56,11 @@ def _tune_merge(args: argparse.Namespace) -> int:
     from thingstuff.report.stored_scores import truth_name
 
     grid, options = _grid(args), _options(args)
+    start_console()
+    register_datasets(args)
     store = open_store(args.store)
     truth = open_truth(truth_name([store], args.ground_truth), args.truth_folder)
     make_writable(args.output, "--output")
-    start_console()
     present, source = _present(args, store)
     data, notes = open_data(store, truth)
     tuning = tune_merge(data, present, grid, options)

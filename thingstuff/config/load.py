@@ -57,12 +57,23 @@ def read_config(path: Path, _open: tuple[Path, ...] = ()) -> dict[str, Any]:
     """The values of a config file laid over those of its `_BASE_`, a name or a list of names, as plain dictionaries."""
     if path.resolve() in _open:
         raise ConfigError(f"{path} is its own {BASE}: {' -> '.join(p.name for p in (*_open, path))}")
-    values = read_yaml(path)
+    values = _with_declarations(read_yaml(path), path)
     bases = values.pop(BASE, [])
     merged: dict[str, Any] = {}
     for base in [bases] if isinstance(bases, str) else bases:
         merged = _overlay(merged, read_config(config_path(base, beside=path), (*_open, path.resolve())), path)
     return _overlay(merged, values, path)
+
+
+def _with_declarations(values: dict[str, Any], path: Path) -> dict[str, Any]:
+    """`DATASETS.DECLARE` with absolute paths where a file lies beside the config."""
+    sets = values.get("DATASETS")
+    stated = sets.get("DECLARE") if isinstance(sets, dict) else None
+    if not isinstance(stated, list | tuple) or not all(isinstance(name, str) for name in stated):
+        return values
+    beside = [path.parent / name for name in stated]
+    found = [str(file.absolute()) if file.is_file() else name for file, name in zip(beside, stated, strict=True)]
+    return values | {"DATASETS": {**sets, "DECLARE": found}}
 
 
 def _overlay(below: dict[str, Any], above: dict[str, Any], path: Path) -> dict[str, Any]:

@@ -10,6 +10,11 @@ def add_thingstuff_config(cfg: CfgNode) -> None:
     # Modules to import before anything is built, so that a user's own registrations are known by name. A function
     # `add_..._config(cfg)` that a module exports, as Detectron2's projects do, is called to add the module's keys.
     cfg.IMPORTS = []
+    # Declarations of data sets, YAML files, that are registered before a name in TRAIN or TEST is looked up. A path is
+    # relative to the config that states it, or else to the working folder.
+    cfg.DATASETS.DECLARE = []
+    # Whether the annotations of TRAIN and TEST are checked before a training starts, once for each state of the files.
+    cfg.DATASETS.CHECK = True
     # "SGD" as in Detectron2, "ADAMW", which suits small sets and training from scratch, or "ADAM".
     cfg.SOLVER.OPTIMIZER = "SGD"
     # With SOLVER.LR_SCHEDULER_NAME "OneCycleLR": the share of the run in which the rate rises to BASE_LR, and the

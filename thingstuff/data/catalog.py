@@ -14,6 +14,7 @@ from detectron2.data.datasets.coco import load_coco_json
 from thingstuff.data.records import load_records
 from thingstuff.data.shapes import CATEGORIES, SPLITS, ensure_shapes, shapes_root
 from thingstuff.errors import DataError
+from thingstuff.structures import Categories
 
 _PATH_KEYS = ("json_file", "image_root", "sem_seg_root", "panoptic_root", "panoptic_json")
 
@@ -65,31 +66,37 @@ def _load_shapes(split: str) -> list[dict[str, Any]]:
 
 
 def _standard_metadata(split: str) -> dict[str, Any]:
+    return {**_paths_metadata(split), **standard_metadata(CATEGORIES)}
+
+
+def standard_metadata(categories: Categories) -> dict[str, Any]:
     """Things and stuff are one list of classes, as in Detectron2's `coco_2017_val_panoptic`; each id map names a part.
 
     There is no `sem_seg_root`: the panoptic files hold the semantic truth, of things too.
     """
-    index_of = {category: index for index, category in enumerate(CATEGORIES.all)}
-    names, colors = [c.name for c in CATEGORIES.all], [list(color) for color in CATEGORIES.colors()]
+    index_of = {category: index for index, category in enumerate(categories.all)}
+    names, colors = [c.name for c in categories.all], [list(color) for color in categories.colors()]
     return {
-        **_paths_metadata(split),
         "thing_classes": names,
         "thing_colors": colors,
-        "thing_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in CATEGORIES.things},
+        "thing_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in categories.things},
         "stuff_classes": names,
         "stuff_colors": colors,
-        "stuff_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in CATEGORIES.stuff},
+        "stuff_dataset_id_to_contiguous_id": {c.id: index_of[c] for c in categories.stuff},
         "label_divisor": 1000,
     }
 
 
 def _load_standard(split: str) -> list[dict[str, Any]]:
+    ensure_shapes(shapes_root())
+    return standard_records(_standard_metadata(split))
+
+
+def standard_records(metadata: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Detectron2's dictionaries with one panoptic file an image.
 
     As Detectron2's `load_coco_panoptic_json`, which expects JPEG images, and with their sizes.
     """
-    ensure_shapes(shapes_root())
-    metadata = _standard_metadata(split)
     content = json.loads(Path(metadata["panoptic_json"]).read_text())
     image_by_id = {image["id"]: image for image in content["images"]}
     return [_standard_record(image_by_id[truth["image_id"]], truth, metadata) for truth in content["annotations"]]

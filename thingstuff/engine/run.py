@@ -19,6 +19,8 @@ from detectron2.utils.env import seed_all_rng
 from thingstuff.config import import_modules
 from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
+from thingstuff.data.declare import register_declared
+from thingstuff.data.quick_check import check_registered
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside
@@ -38,7 +40,10 @@ logger = logging.getLogger(__name__)
 def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model."""
     _begin(cfg)
-    require_datasets([*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST])
+    names = [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
+    require_datasets(names)
+    if cfg.DATASETS.CHECK and comm.is_main_process():
+        check_registered(names)
     _require_training(cfg)
     _seed(cfg)
     with _registered_names():
@@ -79,6 +84,7 @@ def _begin(cfg: CfgNode) -> None:
     """What a process needs first, be it the user's own or one that was started for a GPU."""
     start_console()
     import_modules(cfg.IMPORTS)
+    register_declared(cfg.DATASETS.DECLARE, check=cfg.DATASETS.CHECK)
 
 
 def _require_training(cfg: CfgNode) -> None:

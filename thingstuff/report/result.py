@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from thingstuff.config import load_config
+from thingstuff.data.declare import declare
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
 from thingstuff.engine.predictor import Predictor
@@ -36,6 +37,8 @@ def load(
     there is one.
     """
     cfg = load_config(config, overrides)
+    if cfg.DATASETS.DECLARE:
+        declare(cfg, overrides=overrides)
     if weights is not None:
         cfg.MODEL.WEIGHTS = str(weights)
     if score_thresh is not None:
