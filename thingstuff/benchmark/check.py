@@ -76,8 +76,8 @@ def _annotation(rng: np.random.Generator, number: int, image_id: int) -> dict[st
     corners = int(rng.integers(8, 50))
     angles = (np.arange(corners) + rng.uniform(0.1, 0.9, corners)) * 2 * np.pi / corners
     radius = rng.uniform(0.7, 1, corners) * rng.uniform(6, 100)
-    x = np.clip(rng.uniform(0, width) + radius * np.cos(angles), 0, width).round(2)
-    y = np.clip(rng.uniform(0, height) + radius * np.sin(angles), 0, height).round(2)
+    x = (rng.uniform(100, width - 100) + radius * np.cos(angles)).round(2)
+    y = (rng.uniform(100, height - 100) + radius * np.sin(angles)).round(2)
     area = abs(float(np.dot(x, np.roll(y, -1)) - np.dot(y, np.roll(x, -1)))) / 2
     box = [float(v) for v in (x.min(), y.min(), np.ptp(x), np.ptp(y))]
     return {
