@@ -42,7 +42,7 @@ def add_dataset(parser: argparse.ArgumentParser) -> None:
 def register_datasets(args: argparse.Namespace) -> None:
     if args.dataset:
         from thingstuff.console import start_console
-        from thingstuff.data.declare import register_declared
+        from thingstuff.data.declared.declare import register_declared
 
         start_console()
         register_declared(args.dataset)

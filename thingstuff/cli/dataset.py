@@ -252,7 +252,7 @@ def _merge(args: argparse.Namespace) -> int:
 
 
 def _build_panoptic(args: argparse.Namespace) -> int:
-    from thingstuff.data.build_panoptic import build_panoptic
+    from thingstuff.data.panoptic.build import build_panoptic
 
     for split, truth in _open(args).splits.items():
         made = build_panoptic(truth, args.output / f"panoptic_{split}", args.policy)

@@ -85,7 +85,7 @@ def _job(args: argparse.Namespace) -> Any:
 
     cfg = load_config(args.config_file, args.opts)
     if args.dataset or cfg.DATASETS.DECLARE:
-        from thingstuff.data.declare import declare
+        from thingstuff.data.declared.declare import declare
 
         declare(cfg, args.dataset, args.opts)
     cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS

@@ -99,7 +99,7 @@ def _ready_config(
     start_console()
     cfg = load_config(config_file or None, overrides)
     if datasets or cfg.DATASETS.DECLARE:
-        from thingstuff.data.declare import declare
+        from thingstuff.data.declared.declare import declare
 
         declare(cfg, datasets, overrides)
     settle_device(cfg, gpus, machines)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from thingstuff.data.formats import FORMATS, WriteOptions
-from thingstuff.data.panoptic_forms import FORMS
+from thingstuff.data.panoptic.forms import FORMS
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.files import write_json

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 

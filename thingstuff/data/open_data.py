@@ -8,9 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from thingstuff.data.declaration import Declaration, read_declaration
+from thingstuff.data.declared.declaration import Declaration, read_declaration
+from thingstuff.data.declared.read import read_declared
 from thingstuff.data.formats import FORMATS, Source, format_of
-from thingstuff.data.read_declared import read_declared
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.structures import Categories
 

@@ -19,8 +19,8 @@ from detectron2.utils.env import seed_all_rng
 from thingstuff.config import import_modules
 from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
-from thingstuff.data.declare import register_declared
-from thingstuff.data.quick_check import check_registered
+from thingstuff.data.declared.declare import register_declared
+from thingstuff.data.declared.quick_check import check_registered
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside

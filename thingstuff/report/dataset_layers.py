@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.stuff_maps import to_stuff_map
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError

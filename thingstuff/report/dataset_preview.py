@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from thingstuff.data.images import read_image_bgr
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.report.dataset_layers import ImageTruth, truth_pictures

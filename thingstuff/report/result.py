@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from thingstuff.config import load_config
-from thingstuff.data.declare import declare
+from thingstuff.data.declared.declare import declare
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
 from thingstuff.engine.predictor import Predictor

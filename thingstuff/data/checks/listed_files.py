@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from thingstuff.data.panoptic_names import is_encodable
+from thingstuff.data.panoptic.names import is_encodable
 
 State = Literal["there", "missing", "outside", "no name"]
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record
 
 _PROBES = 5

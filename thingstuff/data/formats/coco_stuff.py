@@ -17,7 +17,7 @@ from thingstuff.data.formats.coco_images import guess_image_root
 from thingstuff.data.formats.coco_json import find_json, kind, read_coco_json
 from thingstuff.data.formats.format import Format, Source
 from thingstuff.data.formats.instance_records import shown
-from thingstuff.data.panoptic_names import image_size
+from thingstuff.data.panoptic.names import image_size
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 

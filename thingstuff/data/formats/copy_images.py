@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.data.formats.instance_records import shown
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.progress import watched

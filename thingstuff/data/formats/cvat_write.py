@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 
 from thingstuff.data.formats.copy_images import copy_images
@@ -39,21 +40,24 @@ def write_cvat(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
     """
     images = sorted(instances_by_image(truth), key=lambda image: image.file_name)  # as CVAT numbers them
     try:
-        categories = Categories.from_coco(truth.categories)
+        beginning = list(_opening(len(images), Categories.from_coco(truth.categories)))
     except DataError as error:
         raise DataError(f"{truth.name}: {error}") from error
     target = folder / "annotations.xml"
     with whole_file(target) as file:
-        for line in _lines(images, categories, folder.name):
+        for line in chain(beginning, _lines(images, folder.name)):
             file.write(f"{line}\n".encode())
     if options.copy_images:
         copy_images(truth, folder / "images")
     return target
 
 
-def _lines(images: Sequence[ImageInstances], categories: Categories, title: str) -> Iterator[str]:
+def _opening(count: int, categories: Categories) -> Iterator[str]:
     colored = zip(categories.all, categories.colors(), strict=True)
-    yield from opening(len(images), ((category.name, color, _CROWD) for category, color in colored))
+    return opening(count, ((category.name, color, _CROWD) for category, color in colored))
+
+
+def _lines(images: Sequence[ImageInstances], title: str) -> Iterator[str]:
     empty = 0
     for number, image in enumerate(watched(images, f"writing {title}")):
         shapes = [_shape(instance, image.size_hw) for instance in image.instances]

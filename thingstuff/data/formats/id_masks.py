@@ -72,7 +72,7 @@ def _divisor(options: MaskOptions) -> int:
     if divisor is None:
         return 0
     if isinstance(divisor, bool) or not isinstance(divisor, int) or divisor < 2:
-        raise DataError(f"divisor: expected a whole number above 1, such as 1000, got {divisor!r:.80}")
+        raise options.refusal("divisor", "a whole number above 1, such as 1000")
     return divisor
 
 

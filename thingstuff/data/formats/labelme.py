@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -59,7 +60,7 @@ def read_labelme(source: Source) -> SplitTruth:
 
 
 def _files(annotations: Path) -> tuple[Path, list[str]]:
-    if annotations.is_file():
+    if os.path.isfile(annotations):  # noqa: PTH113  Path.is_file raises for long names
         return annotations.parent, [annotations.name]
     names = files_below(annotations, [".json"])
     if not names:
@@ -70,7 +71,7 @@ def _files(annotations: Path) -> tuple[Path, list[str]]:
 def _ignored(source: Source) -> frozenset[str]:
     labels = source.options.get("ignore", [])
     if not isinstance(labels, list | tuple) or not all(isinstance(label, str) for label in labels):
-        raise DataError(f"ignore: expected a list of labels, got {labels!r}")
+        raise DataError(f"ignore: expected a list of labels, got {shown(labels)}")
     return frozenset(labels)
 
 

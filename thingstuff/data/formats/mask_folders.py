@@ -38,7 +38,7 @@ def read_mask_folders(source: Source) -> SplitTruth:
     options = MaskOptions.of(source, source.annotations)
     way = options.text("class_from", "none")
     if way not in _WAYS:
-        raise DataError(f"class_from: expected one of {', '.join(_WAYS)}, got {way!r:.80}")
+        raise options.refusal("class_from", f"one of {', '.join(_WAYS)}")
     paired = masks_by_image(source, has_classes=way == "folder")
     found, images = Instances(), []
     for number, (file_name, masks) in enumerate(watched(paired.masks.items(), f"reading {source.annotations.name}"), 1):

@@ -10,7 +10,7 @@ from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
 from thingstuff.data.formats.truth_instances import Instance, instances_by_image, with_masks
 from thingstuff.data.formats.written_options import write_options
-from thingstuff.data.panoptic_names import is_encodable
+from thingstuff.data.panoptic.names import is_encodable
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.progress import watched

@@ -14,7 +14,7 @@ from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.formats.semantic_labels import LABELS_FILE, SemanticLabels
-from thingstuff.data.panoptic_names import png_names
+from thingstuff.data.panoptic.names import png_names
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 from thingstuff.progress import watched

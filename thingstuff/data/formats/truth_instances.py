@@ -11,7 +11,7 @@ from typing import Any
 from thingstuff.data.formats.bounded_masks import bounded_mask
 from thingstuff.data.formats.image_files import image_size_hw
 from thingstuff.data.formats.instance_records import Crop, checked_size_hw, shown
-from thingstuff.data.panoptic_names import is_inside
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.structures.spans import Box

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.data.declaration import SPLIT, Declaration, Part, Split, unknown_key
+from thingstuff.data.declared.declaration import SPLIT, Declaration, Part, Split, unknown_key
+from thingstuff.data.declared.same_categories import settle_categories
+from thingstuff.data.declared.together import lay_together
 from thingstuff.data.formats import Format, Source, format_of
-from thingstuff.data.same_categories import settle_categories
 from thingstuff.data.subset import subset
-from thingstuff.data.together import lay_together
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 

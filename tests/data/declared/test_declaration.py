@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from thingstuff.data.declaration import read_declaration
+from thingstuff.data.declared.declaration import read_declaration
 from thingstuff.errors import ConfigError, DataError
 
 

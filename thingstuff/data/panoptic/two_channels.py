@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from thingstuff.data.panoptic_conversion import PanopticSource, write_panoptic
-from thingstuff.data.panoptic_names import whole_folder
+from thingstuff.data.panoptic.conversion import PanopticSource, write_panoptic
+from thingstuff.data.panoptic.names import whole_folder
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories, PanopticMap, read_png, write_png

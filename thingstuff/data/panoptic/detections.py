@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from thingstuff.data.formats.bounded_masks import bounded_mask
-from thingstuff.data.panoptic_conversion import PanopticSource, head_of, write_panoptic
-from thingstuff.data.panoptic_names import image_size
+from thingstuff.data.panoptic.conversion import PanopticSource, head_of, write_panoptic
+from thingstuff.data.panoptic.names import image_size
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.store.exports.json_stream import write_with_list

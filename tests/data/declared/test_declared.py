@@ -13,10 +13,10 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from helpers import TINY
 
 from thingstuff.config import load_config
-from thingstuff.data.declaration import read_declaration
-from thingstuff.data.declare import declare, register_declared
-from thingstuff.data.prepared import prepare
-from thingstuff.data.read_declared import read_declared
+from thingstuff.data.declared.declaration import read_declaration
+from thingstuff.data.declared.declare import declare, register_declared
+from thingstuff.data.declared.prepared import prepare
+from thingstuff.data.declared.read import read_declared
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.evaluation import CocoPanoptic
 

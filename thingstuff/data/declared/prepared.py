@@ -11,13 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from thingstuff.data.build_panoptic import build_panoptic
 from thingstuff.data.cache import cache_root
-from thingstuff.data.complete import complete, is_complete
-from thingstuff.data.declaration import Declaration
-from thingstuff.data.quick_check import refuse_errors
-from thingstuff.data.read_declared import read_declared, sources
-from thingstuff.data.split_panoptic import split_panoptic_truth
+from thingstuff.data.declared.complete import complete, is_complete
+from thingstuff.data.declared.declaration import Declaration
+from thingstuff.data.declared.quick_check import refuse_errors
+from thingstuff.data.declared.read import read_declared, sources
+from thingstuff.data.panoptic.build import build_panoptic
+from thingstuff.data.panoptic.split import split_panoptic_truth
 from thingstuff.data.stuff_maps import IGNORED, MOST_STUFF, to_label_file, to_stuff_map
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError

@@ -10,7 +10,7 @@ from typing import Any
 from thingstuff.data.formats.coco_json import expect_records, read_coco_json
 from thingstuff.data.formats.coco_panoptic import read_panoptic_json
 from thingstuff.data.formats.coco_write import write_json_list
-from thingstuff.data.panoptic_names import is_inside, whole_folder
+from thingstuff.data.panoptic.names import is_inside, whole_folder
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json

@@ -7,8 +7,8 @@ folder, which gives the path of what it wrote.
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from thingstuff.data.panoptic_2ch import convert_from_2ch, convert_to_2ch
-from thingstuff.data.panoptic_detection import convert_from_detection, convert_to_detection
+from thingstuff.data.panoptic.detections import convert_from_detection, convert_to_detection
+from thingstuff.data.panoptic.two_channels import convert_from_2ch, convert_to_2ch
 
 FORMS: Mapping[str, Callable[[Path, Path | None, Path], Path]] = {
     "panoptic_2ch": convert_to_2ch,

@@ -12,8 +12,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets.coco import load_coco_json
 
 from thingstuff.data.catalog import standard_metadata, standard_records
-from thingstuff.data.declaration import Declaration, Keypoints, read_declaration
-from thingstuff.data.prepared import Prepared, PreparedSplit, prepare
+from thingstuff.data.declared.declaration import Declaration, Keypoints, read_declaration
+from thingstuff.data.declared.prepared import Prepared, PreparedSplit, prepare
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.structures import Categories
 

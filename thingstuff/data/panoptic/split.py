@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.data.panoptic_names import image_size, is_inside, png_names, whole_folder
+from thingstuff.data.panoptic.names import image_size, is_inside, png_names, whole_folder
 from thingstuff.data.stuff_maps import IGNORED, MOST_STUFF, to_label_file
 from thingstuff.data.truth import PanopticFiles, Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from thingstuff.data.build_panoptic import build_panoptic
+from thingstuff.data.panoptic.build import build_panoptic
+from thingstuff.data.panoptic.split import split_panoptic, split_panoptic_truth
 from thingstuff.data.shapes import CATEGORIES
-from thingstuff.data.split_panoptic import split_panoptic, split_panoptic_truth
 from thingstuff.data.truth import PanopticFiles, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoPanoptic, evaluate_panoptic
@@ -333,7 +333,7 @@ def test_what_breaks_on_the_way_leaves_nothing(tmp_path, monkeypatch):
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    for place in ("thingstuff.data.build_panoptic.write_with_list", "thingstuff.data.build_panoptic.paint"):
+    for place in ("thingstuff.data.panoptic.build.write_with_list", "thingstuff.data.panoptic.build.paint"):
         with monkeypatch.context() as patch, pytest.raises(OSError, match="No space"):
             patch.setattr(place, fail)
             build_panoptic(truth, tmp_path / "out")

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from thingstuff.data.formats.bounded_masks import bounded_mask
-from thingstuff.data.paint_panoptic import Layers, Painted, Policy, paint
-from thingstuff.data.panoptic_names import image_size, png_names, whole_folder
+from thingstuff.data.panoptic.names import image_size, png_names, whole_folder
+from thingstuff.data.panoptic.paint import Layers, Painted, Policy, paint
 from thingstuff.data.stuff_maps import to_stuff_map
 from thingstuff.data.truth import PanopticFiles, Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError

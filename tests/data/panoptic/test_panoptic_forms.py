@@ -6,7 +6,7 @@ import pytest
 from helpers import SHARED
 from mutated_json import mutated_files
 
-from thingstuff.data.panoptic_forms import (
+from thingstuff.data.panoptic.forms import (
     FORMS,
     convert_from_2ch,
     convert_from_detection,
