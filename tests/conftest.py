@@ -11,6 +11,7 @@ from helpers import TINY
 _DATASETS = tempfile.mkdtemp(prefix="thingstuff-tests-")
 os.environ["DETECTRON2_DATASETS"] = _DATASETS  # before anything registers a data set
 os.environ.setdefault("FVCORE_CACHE", str(Path(_DATASETS) / "cache"))
+os.environ["THINGSTUFF_CACHE"] = str(Path(_DATASETS) / "prepared")
 
 
 def pytest_sessionfinish():
