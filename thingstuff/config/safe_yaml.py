@@ -45,6 +45,10 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path} is not a text file (byte {error.start} is not UTF-8): pass a YAML config") from error
     except yaml.YAMLError as error:
         raise ConfigError(_message(path, error)) from error
+    except RecursionError:
+        raise ConfigError(f"{path}: its lists are nested too deeply for anybody to have written them") from None
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:  # of a date in month 99
+        raise ConfigError(f"{path}: a value cannot be read: {_one_line(error)}") from error
     if not isinstance(content or {}, dict):
         raise ConfigError(f"{path}: expected `KEY: value` lines, got a {type(content).__name__}")
     return content or {}
@@ -53,7 +57,11 @@ def read_yaml(path: Path) -> dict[str, Any]:
 def _message(path: Path, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
     where = f"{path}, line {mark.line + 1}" if mark else str(path)
-    problem = getattr(error, "problem", None) or str(error)
+    problem = getattr(error, "problem", None) or _one_line(error)
     if "python" in problem:
         return f"{where}: a !!python tag would run code and is not accepted: write the value itself"
     return f"{where}: {problem}"
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -7,6 +7,7 @@ Four id spaces meet here: data set ids (any integers, with gaps), contiguous thi
 from __future__ import annotations
 
 import colorsys
+import reprlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -38,11 +39,14 @@ class Category:
 
     def __post_init__(self) -> None:
         if isinstance(self.id, bool) or not isinstance(self.id, int):
-            raise DataError(f"category {self.name!r}: expected an integer id, got {self.id!r}")
+            raise DataError(
+                f"category {reprlib.repr(self.name)[:60]}: expected an integer id, got {reprlib.repr(self.id)[:60]}"
+            )
         if not isinstance(self.name, str) or not self.name:
-            raise DataError(f"category {self.id}: expected a name, got {self.name!r}")
+            raise DataError(f"category {self.id}: expected a name, got {reprlib.repr(self.name)[:60]}")
         if self.color is not None and not _is_color(self.color):
-            raise DataError(f"category {self.id}: expected a colour of three numbers 0 to 255, got {self.color!r}")
+            got = reprlib.repr(self.color)[:60]
+            raise DataError(f"category {self.id}: expected a colour of three numbers 0 to 255, got {got}")
 
 
 @dataclass(frozen=True)
@@ -116,7 +120,7 @@ class Categories:
     def by_name(self, name: str) -> Category:
         """The category with exactly this name."""
         if name not in self._by_name:
-            raise DataError(f"no category is named {name!r}: the names are {_some_of(list(self._by_name))}")
+            raise DataError(f"no category is named {name!r:.80}: the names are {_some_of(list(self._by_name))}")
         return self._by_name[name]
 
     def thing_indices(self, dataset_ids: NDArray[Any] | Sequence[int]) -> NDArray[np.int64]:
@@ -247,5 +251,6 @@ def _ids(categories: tuple[Category, ...]) -> NDArray[np.int64]:
 
 
 def _some_of(values: Sequence[object], shown: int = 10) -> str:
-    text = ", ".join(str(value) for value in values[:shown])
+    # as they are, but on one line
+    text = ", ".join(repr(str(value))[1:-1] for value in values[:shown])
     return text if len(values) <= shown else f"{text}, ... ({len(values)} in all)"

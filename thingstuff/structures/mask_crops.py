@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -150,7 +151,7 @@ def _segmentation_crop(value: Any, height: int, width: int) -> tuple[Crop, Box]:
 def _rle_crop(rle: Mapping[str, Any], height: int, width: int) -> tuple[Crop, Box]:
     stated = rle.get("size")
     if isinstance(stated, list | tuple) and list(stated) != [height, width]:
-        raise DataError(f"expected an RLE of size {[height, width]}, got {str(list(stated))[:60]}")
+        raise DataError(f"expected an RLE of size {[height, width]}, got {reprlib.repr(stated)[:60]}")
     return decode_crop(rle)
 
 

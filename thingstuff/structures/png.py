@@ -147,12 +147,12 @@ def _decoded(data: bytes, header: _Header, name: str) -> NDArray[Any]:
 def _imdecode(data: bytes, header: _Header, name: str) -> NDArray[Any]:
     import cv2
 
-    chunks = list(_chunks(data))
-    # OpenCV makes room for whatever a chunk says that it holds
-    if chunks[-1][0] != b"IEND" or any(end > len(data) for _, _, end in chunks[:-1]):
+    *before, (last, _, last_end) = _chunks(data)
+    # OpenCV makes room for whatever a chunk says that it holds, even behind the last one, which may lack its checksum
+    if last != b"IEND" or last_end > len(data) + 4 or any(end > len(data) for _, _, end in before):
         raise DataError(f"{name}: {DAMAGED}")
     try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        image = cv2.imdecode(np.frombuffer(data[:last_end], np.uint8), cv2.IMREAD_UNCHANGED)
     except cv2.error:
         image = None
     if image is None or image.shape[:2] != (header.height, header.width):

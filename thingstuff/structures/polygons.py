@@ -6,6 +6,7 @@ in those steps, every crossing of a pixel column's centre switches inside and ou
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,7 +25,9 @@ Polygon = Sequence[float] | NDArray[Any]
 def polygons_crop(polygons: Sequence[Polygon], height: int, width: int) -> tuple[NDArray[np.uint8], Box]:
     """The union of one instance's polygons, each [x, y, x, y, ...] in pixels -> (tight uint8 crop, its box)."""
     if not isinstance(polygons, list | tuple):
-        raise DataError(f"polygons: expected a list of lists, got {type(polygons).__name__} {str(polygons)[:40]!r}")
+        raise DataError(
+            f"polygons: expected a list of lists, got {type(polygons).__name__} {reprlib.repr(polygons)[:60]}"
+        )
     pieces = [crop_from_spans(polygon_spans(polygon, height, width), height) for polygon in polygons]
     pieces = [(crop, box) for crop, box in pieces if crop.size]
     if not pieces:
@@ -53,11 +56,11 @@ def _corners(polygon: Polygon) -> NDArray[np.int64]:
     try:
         numbers = np.asarray(polygon, np.float64)
     except (TypeError, ValueError):
-        raise DataError(f"polygon: expected numbers, got {str(polygon)[:60]}") from None
+        raise DataError(f"polygon: expected numbers, got {reprlib.repr(polygon)[:60]}") from None
     if numbers.ndim != 1 or numbers.size < 6 or numbers.size % 2:
-        raise DataError(f"polygon: expected x, y of 3 corners or more in one list, got {str(polygon)[:60]}")
+        raise DataError(f"polygon: expected x, y of 3 corners or more in one list, got {reprlib.repr(polygon)[:60]}")
     if not np.all(np.abs(numbers) <= FARTHEST_PX):
-        raise DataError(f"polygon: expected corners within {FARTHEST_PX} pixels, got {str(polygon)[:60]}")
+        raise DataError(f"polygon: expected corners within {FARTHEST_PX} pixels, got {reprlib.repr(polygon)[:60]}")
     return (STEPS_PER_PIXEL * numbers.reshape(-1, 2) + 0.5).astype(np.int64)
 
 

@@ -7,6 +7,7 @@ the cost follows the object and not the image; and a damaged record raises an er
 from __future__ import annotations
 
 import operator
+import reprlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
@@ -135,13 +136,15 @@ def _read(rle: Mapping[str, Any]) -> tuple[Spans, int, int]:
 
 def _size(rle: Mapping[str, Any]) -> tuple[int, int]:
     if not isinstance(rle, Mapping) or not {"size", "counts"} <= rle.keys():
-        raise DataError(f"RLE: expected a mapping with size and counts, got {type(rle).__name__} {str(rle)[:40]!r}")
+        raise DataError(
+            f"RLE: expected a mapping with size and counts, got {type(rle).__name__} {reprlib.repr(rle)[:60]}"
+        )
     try:
         height, width = (operator.index(length) for length in rle["size"])
     except (TypeError, ValueError):
-        raise DataError(f"RLE: expected a size of [height, width], got {rle['size']!r}") from None
+        raise DataError(f"RLE: expected a size of [height, width], got {reprlib.repr(rle['size'])[:60]}") from None
     if height < 0 or width < 0:
-        raise DataError(f"RLE: expected a size of [height, width], got {rle['size']!r}")
+        raise DataError(f"RLE: expected a size of [height, width], got {reprlib.repr(rle['size'])[:60]}")
     return height, width
 
 
@@ -149,9 +152,14 @@ def _counts(rle: Mapping[str, Any]) -> NDArray[np.int64]:
     counts = rle["counts"]
     if isinstance(counts, str | bytes):
         return decompress(counts)
-    numbers = np.asarray(counts)
+    try:
+        numbers = np.asarray(counts)
+    except ValueError:  # lists of several lengths or depths
+        raise DataError(
+            f"RLE: expected counts as a string or a list of integers, got {reprlib.repr(counts)[:60]}"
+        ) from None
     if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
-        raise DataError(f"RLE: expected counts as a string or a list of integers, got {str(counts)[:40]!r}")
+        raise DataError(f"RLE: expected counts as a string or a list of integers, got {reprlib.repr(counts)[:60]}")
     if numbers.min(initial=0) < 0:
         raise DataError(f"RLE: expected run lengths of 0 or more, got {numbers.min()}")
     if numbers.max(initial=0) > MOST_PX:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 from planted import added, sound_splits
 
-from thingstuff.data.build_panoptic import build_panoptic
+from thingstuff.data.panoptic.build import build_panoptic
 from thingstuff.data.truth import StuffFiles
 from thingstuff.structures import MaskCrops, write_png
 

@@ -68,7 +68,7 @@ def _place(files: PanopticFiles, number: int) -> str:
 
 def _of_json(split: SplitTruth, files: PanopticFiles, located: list[Located]) -> Iterator[tuple[str, Code, str]]:
     images = rows_by_key(image.get("id") for image in split.images)
-    isthing = {c["id"]: bool(c.get("isthing", 1)) for c in split.categories if is_key(c.get("id"))}
+    isthing = {c.get("id"): bool(c.get("isthing", 1)) for c in split.categories if is_key(c.get("id"))}
     first: dict[Any, int] = {}
     for number, record in enumerate(files.annotations):
         place = _place(files, number)
@@ -147,7 +147,7 @@ def _without_annotation(split: SplitTruth) -> Iterator[tuple[str, Code, str]]:
 
 
 def _of_pngs(split: SplitTruth, files: PanopticFiles, located: list[Located]) -> Iterator[tuple[str, Code, str]]:
-    sizes = {image["id"]: image for image in reversed(split.images) if is_key(image.get("id"))}
+    sizes = {image.get("id"): image for image in reversed(split.images) if is_key(image.get("id"))}
     there = [n for n, found in enumerate(located) if found.state == "there" and _infos(files, n) is not None]
 
     def look(number: int) -> list[_Fault]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,9 +49,9 @@ def _fault_of_runs(rle: Rle) -> str | None:
     counts, (height, width) = rle["counts"], rle["size"]
     if isinstance(counts, str | bytes):
         return None if counts else "the counts of the RLE are an empty string"
-    strange = next((count for count in counts if type(count) is not int or count < 0), None)
+    strange = next((reprlib.repr(count) for count in counts if type(count) is not int or count < 0), None)
     if strange is not None:
-        return f"the counts of the RLE hold {str(strange)[:20]!r}, expected whole numbers of 0 or more"
+        return f"the counts of the RLE hold {strange[:20]!r}, expected whole numbers of 0 or more"
     if sum(counts) != height * width:
         return f"expected runs of {height} x {width} = {height * width} pixels, got {sum(counts)}"
     return None

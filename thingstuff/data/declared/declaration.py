@@ -12,13 +12,16 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.config.safe_yaml import read_yaml
+from thingstuff.data.formats.instance_records import shown
+from thingstuff.data.panoptic.names import is_encodable
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories, Category
 
 KINDS = ("instances", "stuff", "panoptic")
 POLICIES = ("fail", "area", "order")
 SPLIT = "{split}"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_LONGEST_PATH = 1000
 _KEYS = {"name", "root", "splits", "seed", "categories", "keypoints", "format", "annotations", "images", *KINDS}
 _PART_KEYS = {"format", "annotations", "images"}
 
@@ -92,13 +95,13 @@ def read_declaration(path: Path) -> Declaration:
 def _declaration(path: Path, values: Mapping[str, Any]) -> Declaration:
     name = values.get("name", path.stem)
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        raise DataError(f"name: expected letters, digits, _ . and -, got {name!r}")
-    root = _folder(_text(values, "root", "."), path.parent)
+        raise DataError(f"name: expected letters, digits, _ . and -, got {shown(name)}")
+    root = _folder(_path(values, "root", "."), path.parent)
     splits = _splits(values.get("splits", ["train"]), root)
     parts = _parts(values, splits)
     seed = values.get("seed", 0)
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
-        raise DataError(f"seed: expected a whole number, 0 or more, got {seed!r}")
+        raise DataError(f"seed: expected a whole number, 0 or more, got {shown(seed)}")
     policy = _policy(values.get("panoptic"), parts)
     categories = _categories(values.get("categories"))
     return Declaration(path, name, root, splits, parts, categories, _keypoints(values.get("keypoints")), policy, seed)
@@ -110,15 +113,28 @@ def _folder(text: str, beside: Path) -> Path:
     try:
         folder = Path(string.Template(text).substitute(variables)).expanduser()
     except (KeyError, ValueError) as error:
-        raise DataError(f"root: {text!r}: a variable that is not set, or no variable ({error})") from error
+        raise DataError(f"root: {shown(text)}: a variable that is not set, or no variable ({error})") from error
+    except RuntimeError as error:
+        raise DataError(f"root: {shown(text)}: nobody of that name has a home folder here") from error
     return (beside / folder).absolute()
 
 
 def _text(values: Mapping[str, Any], key: str, default: str | None = None) -> str:
     value = values.get(key, default)
     if not isinstance(value, str) or not value:
-        raise DataError(f"{key}: expected a text, got {value!r}" if key in values else f"the key {key} is missing")
+        raise DataError(f"{key}: expected a text, got {shown(value)}" if key in values else f"the key {key} is missing")
     return value
+
+
+def _path(values: Mapping[str, Any], key: str, default: str | None = None) -> str:
+    """The name of a file or folder, which need not be there."""
+    return checked_path(_text(values, key, default), key)
+
+
+def checked_path(text: str, key: str) -> str:
+    if len(text) > _LONGEST_PATH or text.splitlines() != [text] or not is_encodable(text):
+        raise DataError(f"{key}: expected the name of a file or folder, got {shown(text)}")
+    return text
 
 
 # ---- splits ------------------------------------------------------------------------------------------------------
@@ -131,7 +147,7 @@ def _splits(value: Any, root: Path) -> tuple[Split, ...]:
         raise DataError("splits: expected a list of names, or names with a share, a list of files, or paths")
     for name in value:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
-            raise DataError(f"splits: expected names of letters, digits, _ . and -, got {name!r}")
+            raise DataError(f"splits: expected names of letters, digits, _ . and -, got {shown(name)}")
     splits = tuple(_split(name, what, root) for name, what in value.items())
     shares = [s.share for s in splits if s.share is not None]
     if shares and (len(shares) < len(splits) or sum(shares) > 1 + 1e-9):
@@ -145,12 +161,12 @@ def _split(name: str, what: Any, root: Path) -> Split:
     if isinstance(what, int | float) and not isinstance(what, bool) and 0 < what <= 1:
         return Split(name, share=float(what))
     if isinstance(what, Mapping) and set(what) == {"list"} and isinstance(what["list"], str):
-        return Split(name, list_file=root / what["list"])
+        return Split(name, list_file=root / _path(what, "list"))
     if isinstance(what, Mapping) and set(what) <= {"annotations", "images"}:
-        return Split(name, paths={key: _text(what, key) for key in what})
+        return Split(name, paths={key: _path(what, key) for key in what})
     raise DataError(
         f"splits: {name}: expected a share from 0 to 1, {{list: FILE}}, or {{annotations: PATH, images: PATH}}, "
-        f"got {what!r}"
+        f"got {shown(what)}"
     )
 
 
@@ -179,7 +195,7 @@ def _policy(value: Any, parts: Sequence[Part]) -> str | None:
     if not _is_policy(value):
         return None
     if set(value) != {"build"} or value["build"] not in POLICIES:
-        raise DataError(f"panoptic: expected {{build: POLICY}}, one of {', '.join(POLICIES)}, got {value!r}")
+        raise DataError(f"panoptic: expected {{build: POLICY}}, one of {', '.join(POLICIES)}, got {shown(value)}")
     kinds = {part.kind for part in parts}
     if not {"instances", "stuff"} <= kinds:
         raise DataError("panoptic: build makes it of instances and stuff: declare both")
@@ -188,17 +204,17 @@ def _policy(value: Any, parts: Sequence[Part]) -> str | None:
 
 def _mapping(key: str, value: Any) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise DataError(f"{key}: expected keys such as format and annotations, got {value!r}")
+        raise DataError(f"{key}: expected keys such as format and annotations, got {shown(value)}")
     return value
 
 
 def _part(kind: str, values: Mapping[str, Any], splits: Sequence[Split]) -> Part:
     given = all("annotations" in split.paths for split in splits)
-    annotations = _text(values, "annotations", "" if given else None) if not given else ""
-    images = _text(values, "images") if "images" in values else None
+    annotations = "" if given else _path(values, "annotations")
+    images = _path(values, "images") if "images" in values else None
     is_pool = any(split.is_of_a_pool for split in splits)
     if not given and SPLIT not in annotations and len(splits) > 1 and not is_pool:
-        raise DataError(f"annotations: expected {SPLIT} in {annotations!r}, since there are several splits")
+        raise DataError(f"annotations: expected {SPLIT} in {shown(annotations)}, since there are several splits")
     if is_pool and (SPLIT in annotations or SPLIT in (images or "")):
         raise DataError(f"the splits are parts of one pool, so no path can hold {SPLIT}")
     options = {key: value for key, value in values.items() if key not in _PART_KEYS}
@@ -207,13 +223,14 @@ def _part(kind: str, values: Mapping[str, Any], splits: Sequence[Split]) -> Part
 
 def _refuse_unknown(values: Mapping[str, Any], known: set[str]) -> None:
     for key in values:
-        raise DataError(unknown_key(str(key), known))
+        raise DataError(unknown_key(key, known))
 
 
-def unknown_key(key: str, known: Sequence[str] | set[str]) -> str:
-    close = difflib.get_close_matches(key, sorted(known), n=1)
+def unknown_key(key: Any, known: Sequence[str] | set[str]) -> str:
+    text = key if isinstance(key, str) and key.isprintable() and len(key) < 60 else shown(key)
+    close = difflib.get_close_matches(text, sorted(known), n=1)
     hint = f"did you mean {close[0]}?" if close else f"the keys are {', '.join(sorted(known))}"
-    return f"there is no key {key}: {hint}"
+    return f"there is no key {text}: {hint}"
 
 
 # ---- categories --------------------------------------------------------------------------------------------------
@@ -224,17 +241,17 @@ def _categories(value: Any) -> Categories | None:
     if value is None:
         return None
     if not isinstance(value, list) or not value:
-        raise DataError(f"categories: expected a list of names, or of {{name: ..., isthing: ...}}, got {value!r}")
+        raise DataError(f"categories: expected a list of names, or of {{name: ..., isthing: ...}}, got {shown(value)}")
     return Categories(tuple(_category(number, one) for number, one in enumerate(value)))
 
 
 def _category(number: int, value: Any) -> Category:
     values = {"name": value} if isinstance(value, str) else value
     if not isinstance(values, Mapping) or set(values) - {"id", "name", "isthing", "color"} or "name" not in values:
-        raise DataError(f"categories[{number}]: expected a name, or name, id, isthing and color, got {value!r}")
+        raise DataError(f"categories[{number}]: expected a name, or name, id, isthing and color, got {shown(value)}")
     isthing, color = values.get("isthing", True), values.get("color")
     if not isinstance(isthing, bool | int):
-        raise DataError(f"categories[{number}]: isthing: expected true or false, got {isthing!r}")
+        raise DataError(f"categories[{number}]: isthing: expected true or false, got {shown(isthing)}")
     return Category(
         values.get("id", number + 1),
         values["name"],
@@ -250,8 +267,8 @@ def _keypoints(value: Any) -> Keypoints | None:
     flips = value.get("flips", []) if isinstance(value, Mapping) else None
     fits = isinstance(names, list) and names and all(isinstance(name, str) for name in names)
     if not fits or not isinstance(flips, list) or set(value) - {"names", "flips"}:
-        raise DataError(f"keypoints: expected names, and flips as pairs of names, got {value!r}")
+        raise DataError(f"keypoints: expected names, and flips as pairs of names, got {shown(value)}")
     for pair in flips:
-        if not isinstance(pair, list) or len(pair) != 2 or set(pair) - set(names):
-            raise DataError(f"keypoints: flips: expected pairs of names, got {pair!r}")
+        if not isinstance(pair, list) or len(pair) != 2 or not all(name in names for name in pair):
+            raise DataError(f"keypoints: flips: expected pairs of names, got {shown(pair)}")
     return Keypoints(tuple(names), tuple((a, b) for a, b in flips))

@@ -9,17 +9,30 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.data.declared.declaration import SPLIT, Declaration, Part, Split, unknown_key
+from thingstuff.data.declared.declaration import SPLIT, Declaration, Part, Split, checked_path, unknown_key
 from thingstuff.data.declared.same_categories import settle_categories
 from thingstuff.data.declared.together import lay_together
 from thingstuff.data.formats import Format, Source, format_of
+from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.subset import subset
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 
 
 def read_declared(declaration: Declaration) -> dict[str, SplitTruth]:
-    """Split -> its truth, read whole and not checked; all splits have the same categories."""
+    """Split -> its truth, read whole and not checked; all splits have the same categories.
+
+    DataError names the file of the data set that is wrong, or else the declaration.
+    """
+    try:
+        return _read_all(declaration)
+    except DataError as error:
+        if str(declaration.root) in str(error) or str(declaration.path) in str(error):
+            raise
+        raise DataError(f"{declaration.path}: {error}") from error
+
+
+def _read_all(declaration: Declaration) -> dict[str, SplitTruth]:
     if declaration.splits[0].is_of_a_pool:
         pool = _read(declaration, None)
         read = {name: subset(pool, names) for name, names in _shared_out(declaration, pool).items()}
@@ -60,7 +73,7 @@ def _option(declaration: Declaration, key: str, value: Any, split: Split | None)
 
 
 def _path(declaration: Declaration, text: str, split: Split | None) -> Path:
-    return declaration.root / (text if split is None else text.replace(SPLIT, split.name))
+    return declaration.root / checked_path(text if split is None else text.replace(SPLIT, split.name), "folder")
 
 
 def _declared(declaration: Declaration, part: Part) -> Any:
@@ -125,6 +138,6 @@ def _listed(split: Split, names: Sequence[str]) -> set[str]:
         matches = by_stem.get(wanted, [])
         if len(matches) != 1:
             problem = "is the name of several images" if matches else "is the name of no image"
-            raise DataError(f"{split.list_file}, line {number}: {wanted!r} {problem}")
+            raise DataError(f"{split.list_file}, line {number}: {shown(wanted)} {problem}")
         found.add(matches[0])
     return found

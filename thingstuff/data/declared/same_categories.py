@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories
@@ -55,8 +56,8 @@ def _refuse_unknown(declared: Categories, lists: Iterable[list[Record]]) -> None
     known = {category["name"] for categories in lists for category in categories}
     for category in declared.all:
         if category.name not in known:
-            some = ", ".join(sorted(map(str, known))[:10])
-            raise DataError(f"categories: no split has {category.name!r}: they have {some}")
+            some = ", ".join(shown(name)[1:-1] for name in sorted(known)[:10])
+            raise DataError(f"categories: no split has {shown(category.name)}: they have {some}")
 
 
 def _with(split: SplitTruth, wanted: list[Record], why: str) -> SplitTruth:

@@ -13,6 +13,7 @@ from thingstuff.data.formats.coco_write import write_json_list
 from thingstuff.data.formats.copy_images import copy_below, copy_images
 from thingstuff.data.formats.format import Format, Source, WriteOptions
 from thingstuff.data.formats.instance_records import shown
+from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.truth import PanopticFiles, Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.progress import watched
@@ -72,7 +73,8 @@ def _write(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
         place = f"{truth.panoptic.json_path}: annotations[{number}]"
         copy_below(record.get("file_name"), truth.panoptic.folder, path.with_suffix(""), place)
     head = {"images": truth.images, "categories": list(_with_isthing(truth.categories))}
-    write_json_list(path, head, truth.panoptic.annotations)
+    with nested_refused(truth.name):
+        write_json_list(path, head, truth.panoptic.annotations)
     return path
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
+from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.store.exports.json_stream import write_with_list
@@ -28,7 +29,8 @@ def write_coco(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
         copy_images(truth, folder / "images")
     head = {"images": truth.images, "categories": truth.categories}
     path = folder / "annotations.json"
-    write_json_list(path, head, truth.annotations)
+    with nested_refused(truth.name):
+        write_json_list(path, head, truth.annotations)
     return path
 
 

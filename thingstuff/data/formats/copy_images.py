@@ -28,4 +28,5 @@ def copy_below(name: Any, root: Path, folder: Path, place: str) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target)
     except OSError as error:
-        raise DataError(f"{place}: {root / name} cannot be copied: {error.strerror or error}") from error
+        reason = error.strerror or error
+        raise DataError(f"{place}: {shown(name, 120)} cannot be copied from {root}: {reason}") from error

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
+from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.formats.truth_instances import ImageInstances, instances_by_image, with_masks
 from thingstuff.data.formats.written_options import write_options
 from thingstuff.data.truth import SplitTruth
@@ -46,7 +47,8 @@ def write_id_masks(truth: SplitTruth, folder: Path, options: WriteOptions) -> Pa
         hidden.update(pixels=painted.hidden_px, instances=painted.lost)
     _log(hidden, divisor, truth)
     if divisor or len(truth.categories) == 1:
-        write_options(masks, truth.categories, **({"divisor": divisor} if divisor else {}))
+        with nested_refused(truth.name):
+            write_options(masks, truth.categories, **({"divisor": divisor} if divisor else {}))
     if options.copy_images:
         copy_images(truth, folder / "images")
     return masks

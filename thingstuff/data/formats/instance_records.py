@@ -157,8 +157,8 @@ def finite(values: Sequence[float], place: str) -> list[float]:
 def shown(value: Any, most: int = 60) -> str:
     """A value of somebody's file for a message, on one line."""
     shortener = reprlib.Repr()  # it may be lists in lists in lists, or the same list a billion times
-    shortener.maxlist = shortener.maxtuple = shortener.maxdict = most
-    shortener.maxlevel, shortener.maxstring, shortener.maxlong, shortener.maxother = 4, 4 * most, 4 * most, 4 * most
+    shortener.maxlevel, shortener.maxlist, shortener.maxtuple, shortener.maxdict = 3, 20, 20, 20
+    shortener.maxstring = shortener.maxlong = shortener.maxother = 4 * most
     try:
         text = shortener.repr(value)
     except ValueError:  # of an integer with thousands of digits

@@ -8,6 +8,7 @@ import numpy as np
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
+from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.formats.truth_instances import Instance, instances_by_image, with_masks
 from thingstuff.data.formats.written_options import write_options
 from thingstuff.data.panoptic.names import is_encodable
@@ -34,7 +35,8 @@ def write_mask_folders(truth: SplitTruth, folder: Path, options: WriteOptions) -
         own.mkdir(parents=True, exist_ok=True)
         for number, instance in enumerate(image.instances, 1):
             _write_mask(own / f"{_prefix(instance) if has_classes else ''}{number:04d}.png", instance, image.size_hw)
-    write_options(folder, truth.categories, class_from="prefix" if has_classes else "none")
+    with nested_refused(truth.name):
+        write_options(folder, truth.categories, class_from="prefix" if has_classes else "none")
     if options.copy_images:
         copy_images(truth, folder / "images")
     return folder

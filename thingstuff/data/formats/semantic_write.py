@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
 from thingstuff.data.formats.instance_records import shown
+from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.formats.semantic_labels import LABELS_FILE, SemanticLabels
 from thingstuff.data.panoptic.names import png_names
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
@@ -36,7 +37,8 @@ def write_semantic(truth: SplitTruth, folder: Path, options: WriteOptions) -> Pa
         write_png(labels / name, _renumbered(truth.stuff, image, numbers, truth.name))
     if options.copy_images:
         copy_images(truth, folder / "images")
-    numbers.meaning.write(labels / LABELS_FILE)
+    with nested_refused(truth.name):
+        numbers.meaning.write(labels / LABELS_FILE)
     return labels
 
 

@@ -12,6 +12,7 @@ from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.store.exports.names import file_names
 
+_LONGEST_NAME = 2000  # bytes, so that a folder may stand before it: a path has at most 4096
 MOST_PX = 2**28  # of an image whose size a file merely states
 
 
@@ -61,7 +62,10 @@ def is_inside(name: str) -> bool:
 def is_encodable(name: str) -> bool:
     """Whether a file can have this name at all: JSON can hold texts that no file system takes."""
     try:
-        return b"\0" not in os.fsencode(name) and all(len(part) <= 255 for part in os.fsencode(name).split(b"/"))
+        encoded = os.fsencode(name)
+        return (
+            len(encoded) <= _LONGEST_NAME and b"\0" not in encoded and all(len(p) <= 255 for p in encoded.split(b"/"))
+        )
     except UnicodeEncodeError:
         return False
 
