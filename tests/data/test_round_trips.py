@@ -109,7 +109,7 @@ def test_polygons_that_stand_for_masks_are_those_masks(coco, tolerance_px, tmp_p
     """
     truth = _as_rle(_without_crowds(coco))
     options = WriteOptions(tolerance_px=tolerance_px)
-    path = convert({"val": truth}, "labelme", tmp_path / "labelme", options)["val"]
+    path = convert({"val": truth}, "labelme", tmp_path / "labelme", options).paths["val"]
     again = FORMATS["labelme"].read(Source(path, truth.image_root))
     pairs = [(_bitmap(truth, a), _bitmap(again, b)) for a, b in _in_order(truth, again)]
     pairs = [(a, b) for a, b in pairs if tolerance_px == 0 or a.sum() >= 400]
@@ -139,7 +139,7 @@ def test_the_command_does_the_same(run_tool, small_shapes, name, tmp_path):
 
 
 def test_label_maps_come_back(shapes, tmp_path):
-    path = convert({"val": shapes.stuff}, "semantic", tmp_path / "out", WriteOptions())["val"]
+    path = convert({"val": shapes.stuff}, "semantic", tmp_path / "out", WriteOptions()).paths["val"]
     again = FORMATS["semantic"].read(Source(path, shapes.root))
     assert again.categories == shapes.stuff.categories
     assert [i["file_name"] for i in again.images] == [i["file_name"] for i in shapes.stuff.images]
@@ -148,7 +148,9 @@ def test_label_maps_come_back(shapes, tmp_path):
 
 
 def test_panoptic_truth_comes_back(shapes, tmp_path):
-    path = convert({"val": shapes.panoptic}, "coco_panoptic", tmp_path / "out", WriteOptions(copy_images=True))["val"]
+    path = convert({"val": shapes.panoptic}, "coco_panoptic", tmp_path / "out", WriteOptions(copy_images=True)).paths[
+        "val"
+    ]
     again = FORMATS["coco_panoptic"].read(Source(path))
     assert again.image_root == path.parent / "images"
     assert (again.categories, again.images) == (shapes.panoptic.categories, shapes.panoptic.images)
@@ -166,9 +168,11 @@ def _read_coco(path, root):
 
 def _there_and_back(truth, name, folder, copy_images=False):
     """Written as `name`, read, written as COCO, read again."""
-    path = convert({"val": truth}, name, folder / name, WriteOptions(copy_images))["val"]
+    path = convert({"val": truth}, name, folder / name, WriteOptions(copy_images)).paths["val"]
     between = FORMATS[name].read(Source(path, None if copy_images else truth.image_root))
-    return _read_coco(convert({"val": between}, "coco", folder / "back", WriteOptions())["val"], between.image_root)
+    return _read_coco(
+        convert({"val": between}, "coco", folder / "back", WriteOptions()).paths["val"], between.image_root
+    )
 
 
 def _masks(truth, with_names=True):

@@ -70,7 +70,7 @@ def run_command(
         how = "run make setup, then source .venv/bin/activate"
         return _report(parser.prog, f"{error.name} is not installed for this Python: {how}", args.debug)
     except UserError as error:
-        return _report(parser.prog, str(error), args.debug)
+        return _report(parser.prog, _own_words(error), args.debug)
     except BrokenPipeError:  # whoever read the output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -80,6 +80,11 @@ def run_command(
         if error.errno not in _DISK_PROBLEMS:
             raise
         return _report(parser.prog, f"{error.filename or 'writing'}: {_DISK_PROBLEMS[error.errno]}", args.debug)
+
+
+def _own_words(error: UserError) -> str:
+    """The message alone, where a loader's process has put its traceback around it."""
+    return str(error).rpartition(f"{type(error).__name__}: ")[2]
 
 
 def _report(prog: str, message: str, debug: bool, code: int = EXIT_USER_ERROR) -> int:

@@ -137,19 +137,26 @@ def _open(args: argparse.Namespace) -> Any:
 
 def _check(args: argparse.Namespace) -> int:
     from thingstuff.data.checks import CHECKS, Checked, run_checks
-    from thingstuff.data.fix import mended, write_mended
+    from thingstuff.data.fix import mended, refuse_filled, write_mended
+    from thingstuff.engine.folders import make_writable
     from thingstuff.files import write_json
     from thingstuff.report.check_report import check_record, check_text
 
+    if args.json:
+        make_writable(args.json.parent, "--json")
+    if args.fix:
+        refuse_filled(args.fix)
     opened = _open(args)
-    data = Checked(opened.splits, args.quick, _class_counts(args))
+    data = Checked(opened.splits, args.quick, {} if opened.declaration else _class_counts(args))
+    if opened.declaration and args.config_file:
+        print(f"the class counts of {args.config_file} are set from a declared data set, so they are not compared")
     found = run_checks(data)
     if args.json:
         write_json(args.json, check_record(args.data, found, args.quick))
-    checks = sum(check.is_quick or not args.quick for check in CHECKS)
-    print(f"\n{check_text(found, list(opened.splits), checks)}")
+    looked_for = sum(len(check.codes) for check in CHECKS if check.is_quick or not args.quick)
+    print(f"\n{check_text(found, list(opened.splits), looked_for)}")
     if args.fix:
-        for path in write_mended(mended(opened.splits), args.fix):
+        for path in write_mended(mended(opened.splits), args.fix, opened.name):
             print(f"mended     {path}")
     return EXIT_ERRORS if any(one.code.severity == "error" for one in found) else 0
 
@@ -172,8 +179,8 @@ def _convert(args: argparse.Namespace) -> int:
 
     opened = _open(args)
     options = WriteOptions(args.copy_images, args.tolerance)
-    for split, path in convert(opened.splits, args.to, args.output, options).items():
-        print(f"{split:10} {path}")
+    converted = convert(opened.splits, args.to, args.output, options, opened.name)
+    _show_converted(converted)
     return 0
 
 
@@ -188,9 +195,15 @@ def _split(args: argparse.Namespace) -> int:
     whole = truths[0] if len(truths) == 1 else merge(truths, list(opened.splits))
     stratify = not args.no_stratify
     parts = split(whole, _shares(args.shares), args.seed, stratify=stratify, group_by=args.group_by)
-    for name, path in convert(parts, "coco", args.output, WriteOptions()).items():
-        print(f"{name:10} {len(parts[name].images)} images  {path}")
+    _show_converted(convert(parts, "coco", args.output, WriteOptions(), opened.name))
     return 0
+
+
+def _show_converted(converted: Any) -> None:
+    for split, path in converted.paths.items():
+        print(f"{split:10} {path}")
+    if converted.declaration is not None:
+        print(f"{'declared':10} {converted.declaration}")
 
 
 def _shares(texts: list[str]) -> dict[str, float]:
@@ -246,20 +259,26 @@ def _merge(args: argparse.Namespace) -> int:
     whole = merge([truth for _, truth in named], [name for name, _ in named])
     for note in whole.notes:
         print(note)
-    path = convert({"data": whole}, "coco", args.output, WriteOptions())["data"]
-    print(f"{len(whole.images)} images  {path}")
+    _show_converted(convert({"data": whole}, "coco", args.output, WriteOptions(), args.output.name))
     return 0
 
 
 def _build_panoptic(args: argparse.Namespace) -> int:
+    from thingstuff.data.convert import write_declaration
     from thingstuff.data.panoptic.build import build_panoptic
 
-    for split, truth in _open(args).splits.items():
+    opened = _open(args)
+    written = {}
+    for split, truth in opened.splits.items():
         made = build_panoptic(truth, args.output / f"panoptic_{split}", args.policy)
         shared = f", {made.shared_px} pixels were of two instances" if made.shared_px else ""
         print(f"{split:10} {made.json_path}{shared}")
         for place in made.hidden:
             print(f"{'':10} {place} is wholly covered by others, and has no segment")
+        written[split] = made.json_path
+    roots = {split: truth.image_root for split, truth in opened.splits.items()}
+    path = write_declaration(args.output / f"{opened.name}.yaml", "coco_panoptic", written, roots)
+    print(f"{'declared':10} {path}")
     return 0
 
 

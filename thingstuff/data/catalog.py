@@ -148,7 +148,11 @@ def require_datasets(names: Sequence[str]) -> None:
 
 def _nearest(name: str) -> str:
     close = difflib.get_close_matches(name, list(DatasetCatalog), n=1, cutoff=0.5)
-    return f": did you mean {close[0]}?" if close else ": name its module in IMPORTS, or use shapes_train, shapes_val"
+    return (
+        f": did you mean {close[0]}? (--dataset FILE makes a declared one known)"
+        if close
+        else ": name its module in IMPORTS, declare it with --dataset, or use shapes_val"
+    )
 
 
 def _require_files(name: str) -> None:

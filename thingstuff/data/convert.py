@@ -1,39 +1,86 @@
-"""Data sets from one format into another: one folder for each split."""
+"""Data sets from one format into another: one folder for each split, and a declaration of what was written."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+
+import yaml
 
 from thingstuff.data.formats import FORMATS, WriteOptions
 from thingstuff.data.panoptic.forms import FORMS
+from thingstuff.data.panoptic.split import split_panoptic_truth
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
-from thingstuff.files import write_json
+from thingstuff.files import whole_file, write_json
 
 
-def convert(splits: Mapping[str, SplitTruth], to: str, folder: Path, options: WriteOptions) -> dict[str, Path]:
-    """Split -> what was written for it, below `folder`/SPLIT. The folder must be new or empty."""
-    writable = {name: found.write for name, found in FORMATS.items() if found.write is not None}
+@dataclass(frozen=True)
+class Converted:
+    """What was written for each split, and the declaration of it all; None for what no declaration can name."""
+
+    paths: Mapping[str, Path]
+    declaration: Path | None = None
+
+
+def convert(
+    splits: Mapping[str, SplitTruth], to: str, folder: Path, options: WriteOptions, name: str = "data"
+) -> Converted:
+    """Write every split below `folder`/SPLIT, and `folder`/NAME.yaml. The folder must be new or empty.
+
+    Of panoptic truth alone, formats of instances or of label maps get those that are in it.
+    """
+    writable = {key: found.write for key, found in FORMATS.items() if found.write is not None}
     if to not in writable and to not in FORMS:
         raise DataError(f"no data set can be written as {to!r}: choose one of {', '.join((*writable, *FORMS))}")
+    refuse_filled(folder)
+    if to in FORMS:
+        return Converted({split: _panoptic_form(truth, to, folder / split) for split, truth in splits.items()})
+    paths = {}
+    for split, truth in splits.items():
+        with tempfile.TemporaryDirectory() as scratch:
+            parts = truth if to == "coco_panoptic" else _with_parts(truth, Path(scratch) / "stuff")
+            paths[split] = writable[to](parts, folder / split, options)
+    copied = options.copy_images
+    roots = {split: None if copied else truth.image_root for split, truth in splits.items()}
+    return Converted(paths, write_declaration(folder / f"{name}.yaml", to, paths, roots))
+
+
+def refuse_filled(folder: Path) -> None:
+    """What is there is never mixed with what is written."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise DataError(f"{folder}: there is something already: give a new folder")
-    written = {}
-    for name, truth in splits.items():
-        if to in writable:
-            written[name] = writable[to](truth, folder / name, options)
-            continue
-        if truth.panoptic is None:
-            raise DataError(f"{truth.name} has no panoptic truth, of which {to} is another form")
-        written[name] = _panoptic_form(truth, to, folder / name)
-    return written
+
+
+def write_declaration(
+    path: Path, format_name: str, annotations: Mapping[str, Path], images: Mapping[str, Path | None]
+) -> Path:
+    """A declaration of files that were just written; `images` None: where the format puts them."""
+    splits = {}
+    for split, file in annotations.items():
+        splits[split] = {"annotations": os.path.relpath(file, path.parent)}
+        root = images[split]
+        if root is not None:
+            splits[split]["images"] = str(root.absolute())
+    content = {"name": path.stem, "format": format_name, "splits": splits}
+    with whole_file(path) as target:
+        target.write(yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode())
+    return path
+
+
+def _with_parts(truth: SplitTruth, scratch: Path) -> SplitTruth:
+    if truth.panoptic is None or truth.annotations is not None or truth.stuff is not None:
+        return truth
+    return split_panoptic_truth(truth, scratch)
 
 
 def _panoptic_form(truth: SplitTruth, to: str, folder: Path) -> Path:
     """Of a part of a JSON's images, that part is written first."""
-    assert truth.panoptic is not None
+    if truth.panoptic is None:
+        raise DataError(f"{truth.name} has no panoptic truth, of which {to} is another form")
     if truth.panoptic.is_whole:
         return FORMS[to](truth.panoptic.json_path, truth.panoptic.folder, folder)
     with tempfile.TemporaryDirectory() as scratch:

@@ -33,6 +33,7 @@ def training_records(cfg: CfgNode) -> Records:
     _refuse_unknown_classes(cfg, names, records)
     _refuse_other_mask_format(cfg, names, records)
     _refuse_missing_stuff(cfg, names, records)
+    _refuse_missing_instances(cfg, names, records)
     return records
 
 
@@ -85,4 +86,12 @@ def _refuse_missing_stuff(cfg: CfgNode, names: str, records: Sequence[Mapping[st
         raise ConfigError(
             f"data set {names} has {classes} stuff classes ('things' among them), but "
             f"MODEL.SEM_SEG_HEAD.NUM_CLASSES is {cfg.MODEL.SEM_SEG_HEAD.NUM_CLASSES}: set it to {classes}"
+        )
+
+
+def _refuse_missing_instances(cfg: CfgNode, names: str, records: Sequence[Mapping[str, Any]]) -> None:
+    if cfg.MODEL.META_ARCHITECTURE in _CLASS_COUNT_KEYS and not any("annotations" in record for record in records):
+        raise ConfigError(
+            f"data set {names} has no instances, which {cfg.MODEL.META_ARCHITECTURE} learns from: add them, or train a "
+            "SemanticSegmentor"
         )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog, build_detection_test_loader
+from detectron2.data import DatasetMapper, MetadataCatalog, build_detection_test_loader
 from detectron2.evaluation import COCOEvaluator, DatasetEvaluators, inference_on_dataset
 from torch import nn
 
+from thingstuff.data.naming_mapper import NamingMapper
 from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
 from thingstuff.engine.lvis_evaluator import LvisEvaluator
 from thingstuff.engine.panoptic import PanopticOption
@@ -32,7 +33,8 @@ def evaluate(cfg: CfgNode, model: nn.Module, option: PanopticOption | None) -> d
 
 
 def _evaluate_dataset(cfg: CfgNode, model: nn.Module, option: PanopticOption | None, name: str) -> Results:
-    loader = build_detection_test_loader(cfg, name, mapper=None if option is None else option.test_mapper(cfg))
+    mapper = (None if option is None else option.test_mapper(cfg)) or DatasetMapper(cfg, is_train=False)
+    loader = build_detection_test_loader(cfg, name, mapper=NamingMapper(mapper))
     watched = _WithProgress(loader, f"evaluating on {name}")
     return inference_on_dataset(model, watched, build_evaluator(cfg, name)) or {}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import build_detection_train_loader
+from detectron2.data import DatasetMapper, build_detection_train_loader
 from detectron2.engine import DefaultTrainer, hooks
 from detectron2.engine.hooks import HookBase
 from detectron2.utils import comm
@@ -16,6 +16,7 @@ from detectron2.utils.events import EventWriter, JSONWriter, TensorboardXWriter
 from fvcore.nn.precise_bn import get_bn_modules
 
 from thingstuff.data.mappers import build_mapper
+from thingstuff.data.naming_mapper import NamingMapper
 from thingstuff.data.records import training_records
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
@@ -86,7 +87,8 @@ class Trainer(DefaultTrainer):
     @classmethod
     def build_train_loader(cls, cfg: CfgNode) -> Any:
         """Detectron2's loader with the mapper that the config names, on records that were checked first."""
-        return build_detection_train_loader(cfg, dataset=training_records(cfg), mapper=build_mapper(cfg))
+        mapper = NamingMapper(build_mapper(cfg) or DatasetMapper(cfg, is_train=True))
+        return build_detection_train_loader(cfg, dataset=training_records(cfg), mapper=mapper)
 
     @classmethod
     def test(cls, cfg: CfgNode, model: torch.nn.Module, evaluators: Any = None) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What the checks of a data set found: a table, sentences and a record for programs."""
+"""What the checks of a data set found: in words, and as a record for programs."""
 
 from __future__ import annotations
 
@@ -6,34 +6,31 @@ from collections.abc import Sequence
 from typing import Any
 
 from thingstuff.data.checks import Found
-from thingstuff.report.table import Table
 
 SCHEMA = 1  # of the record, raised when a key changes its meaning
 
 
-def check_table(found: Sequence[Found]) -> Table:
-    """One row a kind of mistake and split."""
-    rows = [[one.code.severity, one.code.name, one.split, one.count, _example(one)] for one in found]
-    return Table(rows, ["", "code", "split", "count", "for example"], align="lllrl")
+def check_text(found: Sequence[Found], splits: Sequence[str], looked_for: int) -> str:
+    """Each kind of mistake and split with an example and a way to mend it, then the verdict."""
+    lines = []
+    for one in found:
+        times = f"{one.count} time{'' if one.count == 1 else 's'}"
+        lines.append(f"{one.code.severity:8} {one.code.name} in {one.split}, {times}")
+        lines.append(f"{'':8} {_example(one)}")
+        if one.code.severity != "info":
+            lines.append(f"{'':8} mend: {_mend(one.code)}")
+    return "\n".join([*lines, *([""] if lines else []), verdict(found, splits, looked_for)])
 
 
-def check_text(found: Sequence[Found], splits: Sequence[str], checks: int) -> str:
-    """The table, then how to mend each kind, then the verdict."""
-    lines = [check_table(found).text(), ""] if found else []
-    mends = {one.code.name: one.code for one in found if one.code.severity != "info"}
-    width = max((len(name) for name in mends), default=0)
-    lines += [f"{name:{width}}  {_mend(code)}" for name, code in mends.items()]
-    return "\n".join([*lines, *([""] if mends else []), verdict(found, splits, checks)])
-
-
-def verdict(found: Sequence[Found], splits: Sequence[str], checks: int) -> str:
+def verdict(found: Sequence[Found], splits: Sequence[str], looked_for: int) -> str:
+    """`looked_for`: how many kinds of mistakes would have been found."""
     counts = {severity: [one for one in found if one.code.severity == severity] for severity in ("error", "warning")}
     errors, warnings = counts["error"], counts["warning"]
-    looked = f"{checks} checks of {', '.join(splits)}"
+    looked = f"looked for {looked_for} kinds of mistakes in {', '.join(splits)}"
     if not errors and not warnings:
-        return f"sound: {looked} found no mistake"
+        return f"sound: {looked}, and found none"
     words = [_counted(kinds, severity) for severity, kinds in counts.items() if kinds]
-    return f"{looked} found {' and '.join(words)}{'' if errors else ': training is possible'}"
+    return f"{looked}, and found {' and '.join(words)}{'' if errors else ': training is possible'}"
 
 
 def check_record(name: str, found: Sequence[Found], is_quick: bool) -> dict[str, Any]:
@@ -69,5 +66,5 @@ def _mend(code: Any) -> str:
 
 
 def _counted(kinds: Sequence[Found], severity: str) -> str:
-    total = sum(one.count for one in kinds)
-    return f"{total} {severity}{'' if total == 1 else 's'} of {len(kinds)} kind{'' if len(kinds) == 1 else 's'}"
+    total, codes = sum(one.count for one in kinds), len({one.code.name for one in kinds})
+    return f"{total} {severity}{'' if total == 1 else 's'} of {codes} kind{'' if codes == 1 else 's'}"

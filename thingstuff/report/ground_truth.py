@@ -42,6 +42,8 @@ class GroundTruth:
 
 def open_truth(name: str, folder: Path | None = None) -> GroundTruth:
     """`name` is a COCO instances or panoptic JSON (with its PNGs in `folder`), or else a registered data set."""
+    if Path(name).suffix in (".yaml", ".yml"):
+        raise ConfigError(f"{name} is a declaration: give it with --dataset, and here the name of a split: NAME_val")
     if Path(name).exists():
         return _of_file(Path(name), folder)
     if folder is not None:

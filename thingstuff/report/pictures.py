@@ -126,6 +126,5 @@ def true_detections(record: Mapping[str, Any], categories: Categories) -> Detect
 
 def true_stuff_map(file: str, categories: Categories) -> np.ndarray:
     """A label PNG in Panoptic FPN's convention (0 = things, 255 = void) as a stuff map."""
-    labels = cv2.imread(file, cv2.IMREAD_UNCHANGED)
-    unknown = labels > len(categories.stuff)
-    return np.where(unknown, VOID, labels).astype(np.uint16)
+    labels = cv2.imread(file, cv2.IMREAD_UNCHANGED).astype(np.uint16)  # which can hold VOID
+    return np.where(labels > len(categories.stuff), np.uint16(VOID), labels)

@@ -17,7 +17,7 @@ from thingstuff.data.truth import Record, SplitTruth
 
 BOX_INVALID = Code("box-invalid", "error", "take the box of the mask, or leave the annotation out", is_fixable=True)
 BOX_OUTSIDE = Code("box-outside", "warning", "clip the box to its image", is_fixable=True)
-BOX_FORMAT = Code("box-format", "warning", "write the boxes as x, y, width, height in pixels")
+BOX_FORMAT = Code("box-format", "error", "write the boxes as x, y, width, height in pixels")
 BOX_MASK_DISAGREE = Code("box-mask-disagree", "warning", "take the box of the mask", is_fixable=True)
 
 MASK_PX, MASK_SHARE = 2.0, 0.05  # a side may lie off by the larger: pixels, or a share of the mask's width or height

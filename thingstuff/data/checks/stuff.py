@@ -45,7 +45,10 @@ def _run(data: Checked) -> Iterator[Finding]:
             there = [number for number, message in enumerate(missing) if message is None]
             maps = _Maps.of(split, split.stuff, data.shapes[name])
             for number, faults in zip(there, in_threads(maps.faults, there, "label maps"), strict=True):
-                yield from (Finding(code, name, split.image_place(number), message) for code, message in faults)
+                path = str(split.stuff.paths[split.images[number]["id"]])
+                for code, message in faults:
+                    said = message if path in message else f"{path}: {message}"
+                    yield Finding(code, name, split.image_place(number), said)
 
 
 def _missing(split: SplitTruth, stuff: StuffFiles) -> Iterator[str | None]:

@@ -22,8 +22,8 @@ POLICIES = ("fail", "area", "order")
 SPLIT = "{split}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LONGEST_PATH = 1000
-_KEYS = {"name", "root", "splits", "seed", "categories", "keypoints", "format", "annotations", "images", *KINDS}
-_PART_KEYS = {"format", "annotations", "images"}
+KEYS = {"name", "root", "splits", "seed", "categories", "keypoints", "format", "annotations", "images", *KINDS}
+PART_KEYS = {"format", "annotations", "images"}
 
 
 @dataclass(frozen=True)
@@ -177,13 +177,13 @@ def _parts(values: Mapping[str, Any], splits: Sequence[Split]) -> tuple[Part, ..
     named = {kind: values[kind] for kind in KINDS if kind in values and not _is_policy(values[kind])}
     if named and "annotations" in values:
         raise DataError(f"annotations stands beside {', '.join(named)}: give one kind of truth, or one key for each")
-    known = _KEYS if not named else _KEYS - {"annotations"}
-    options = {key: value for key, value in values.items() if key not in _KEYS}
+    known = KEYS if not named else KEYS - {"annotations"}
+    options = {key: value for key, value in values.items() if key not in KEYS}
     if named:
         _refuse_unknown(options, known)
         shared = {key: values[key] for key in ("images", "format") if key in values}
         return tuple(_part(kind, shared | _mapping(kind, part), splits) for kind, part in named.items())
-    own = {key: value for key, value in values.items() if key in _PART_KEYS} | options
+    own = {key: value for key, value in values.items() if key in PART_KEYS} | options
     return (_part("", own, splits),)
 
 
@@ -217,7 +217,7 @@ def _part(kind: str, values: Mapping[str, Any], splits: Sequence[Split]) -> Part
         raise DataError(f"annotations: expected {SPLIT} in {shown(annotations)}, since there are several splits")
     if is_pool and (SPLIT in annotations or SPLIT in (images or "")):
         raise DataError(f"the splits are parts of one pool, so no path can hold {SPLIT}")
-    options = {key: value for key, value in values.items() if key not in _PART_KEYS}
+    options = {key: value for key, value in values.items() if key not in PART_KEYS}
     return Part(kind, _text(values, "format", "auto"), annotations, images, options)
 
 

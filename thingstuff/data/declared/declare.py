@@ -11,7 +11,7 @@ from detectron2.config import CfgNode
 from detectron2.data import DatasetCatalog, MetadataCatalog
 from detectron2.data.datasets.coco import load_coco_json
 
-from thingstuff.data.catalog import standard_metadata, standard_records
+from thingstuff.data.catalog import register_shapes, standard_metadata, standard_records
 from thingstuff.data.declared.declaration import Declaration, Keypoints, read_declaration
 from thingstuff.data.declared.prepared import Prepared, PreparedSplit, prepare
 from thingstuff.errors import ConfigError, DataError
@@ -19,6 +19,7 @@ from thingstuff.structures import Categories
 
 logger = logging.getLogger(__name__)
 
+COCO_KEYPOINTS = 17
 _TEST_SPLITS = ("val", "valid", "validation", "dev", "test")
 _folders: dict[str, Path] = {}  # of what was registered here, by name
 
@@ -28,6 +29,7 @@ def register_declared(files: Sequence[str | Path], *, check: bool = True) -> lis
 
     With `check`, mistakes in the annotations that would fail or teach nonsense are refused.
     """
+    register_shapes()  # so that no declaration takes their names
     names = []
     for file in files:
         declaration = read_declaration(Path(file))
@@ -68,6 +70,10 @@ def _choose_sets(cfg: CfgNode, names: Sequence[str], given: Mapping[str, str]) -
     for key, name in (("TRAIN", train), ("TEST", test)):
         if f"DATASETS.{key}" not in given:
             cfg.DATASETS[key] = (name,)
+    logger.info("training on %s, testing on %s", ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TEST))
+    both = set(cfg.DATASETS.TRAIN) & set(cfg.DATASETS.TEST)
+    if both:
+        logger.warning("%s is trained and tested on: AP will say how well it is remembered", ", ".join(both))
 
 
 # ---- registration ------------------------------------------------------------------------------------------------
@@ -78,7 +84,7 @@ def _register(declaration: Declaration, prepared: Prepared, name: str, split: Pr
         return
     if name in DatasetCatalog and name not in _folders:
         raise DataError(f"{declaration.path}: a data set is registered as {name} already: give another name")
-    metadata = _metadata(prepared.categories, split, declaration.keypoints)
+    metadata = _metadata(prepared.categories, split, prepared.keypoints)
     _renew(name, metadata, lambda: _records(prepared.categories, split))
     if split.panoptic_json is not None:
         paths = {key: metadata[key] for key in _PATH_KEYS if key in metadata}
@@ -148,6 +154,12 @@ def _settle(cfg: CfgNode, name: str, given: Mapping[str, str]) -> None:
         if key in given and given[key] != str(count):
             raise ConfigError(f"{key} {given[key]}: data set {name} has {count}: leave the key out")
         _set(cfg, key, count, name)
+    points = len(MetadataCatalog.get(name).get("keypoint_names") or ())
+    if cfg.MODEL.KEYPOINT_ON and points not in (0, COCO_KEYPOINTS) and not cfg.TEST.KEYPOINT_OKS_SIGMAS:
+        raise ConfigError(
+            f"data set {name} has {points} keypoints, and COCO's metric knows {COCO_KEYPOINTS}: set "
+            f"TEST.KEYPOINT_OKS_SIGMAS to {points} numbers, how far each may be off (0.025 to 0.1 of the object)"
+        )
     if cfg.MODEL.MASK_ON and cfg.INPUT.MASK_FORMAT == "polygon" and _has_rle(name):
         _set(cfg, "INPUT.MASK_FORMAT", "bitmask", name)
 

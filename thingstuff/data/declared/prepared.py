@@ -13,7 +13,7 @@ from typing import Any
 
 from thingstuff.data.cache import cache_root
 from thingstuff.data.declared.complete import complete, is_complete
-from thingstuff.data.declared.declaration import Declaration
+from thingstuff.data.declared.declaration import Declaration, Keypoints
 from thingstuff.data.declared.quick_check import refuse_errors
 from thingstuff.data.declared.read import read_declared, sources
 from thingstuff.data.panoptic.build import build_panoptic
@@ -27,7 +27,7 @@ from thingstuff.progress import watched
 from thingstuff.structures import Categories
 from thingstuff.structures.png import png_kind, write_png
 
-VERSION = 1  # raised when the files of a prepared data set change
+VERSION = 2  # raised when the files of a prepared data set change
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,16 @@ class Prepared:
     categories: Categories
     splits: Mapping[str, PreparedSplit]
     notes: tuple[str, ...] = ()
+    keypoints: Keypoints | None = None
 
     @classmethod
     def read(cls, folder: Path) -> Prepared:
         content = read_json(folder / "prepared.json")
         splits = {name: PreparedSplit(**split).at(folder) for name, split in content["splits"].items()}
-        return cls(folder, Categories.from_coco(content["categories"]), splits, tuple(content["notes"]))
+        stated = content["keypoints"]
+        flips = [] if stated is None else [(a, b) for a, b in stated["flips"]]
+        keypoints = None if stated is None else Keypoints(tuple(stated["names"]), tuple(flips))
+        return cls(folder, Categories.from_coco(content["categories"]), splits, tuple(content["notes"]), keypoints)
 
 
 def prepare(declaration: Declaration, *, check: bool = True) -> Prepared:
@@ -111,7 +115,23 @@ def _write(declaration: Declaration, truths: Mapping[str, SplitTruth], folder: P
         writer = _Writer(folder, name, truth, categories)
         splits[name] = asdict(writer.write(declaration.build_panoptic))
     notes = [note for truth in truths.values() for note in truth.notes]
-    return {"categories": categories.to_coco(), "splits": splits, "notes": notes}
+    keypoints = declaration.keypoints or _stated_keypoints(truths)
+    return {
+        "categories": categories.to_coco(),
+        "splits": splits,
+        "notes": notes,
+        "keypoints": None if keypoints is None else asdict(keypoints),
+    }
+
+
+def _stated_keypoints(truths: Mapping[str, SplitTruth]) -> Keypoints | None:
+    """Those of the first category that has some; names that differ in left and right change places in a mirror."""
+    categories = (category for truth in truths.values() for category in truth.categories)
+    names = next((c["keypoints"] for c in categories if c.get("keypoints")), None)
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        return None
+    pairs = ((name, name.replace("left", "right")) for name in names if "left" in name)
+    return Keypoints(tuple(names), tuple((left, right) for left, right in pairs if right in names))
 
 
 def _ordered_categories(truth: SplitTruth) -> Categories:

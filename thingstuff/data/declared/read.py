@@ -9,7 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.data.declared.declaration import SPLIT, Declaration, Part, Split, checked_path, unknown_key
+from thingstuff.data.declared.declaration import (
+    KEYS,
+    PART_KEYS,
+    SPLIT,
+    Declaration,
+    Part,
+    Split,
+    checked_path,
+    unknown_key,
+)
 from thingstuff.data.declared.same_categories import settle_categories
 from thingstuff.data.declared.together import lay_together
 from thingstuff.data.formats import Format, Source, format_of
@@ -60,7 +69,7 @@ def _source(declaration: Declaration, part: Part, split: Split | None) -> tuple[
     found = format_of(part.format, annotations)
     for key in part.options:
         if key not in found.options:
-            known = {"format", "annotations", "images", *found.options}
+            known = {*(PART_KEYS if part.kind else KEYS), *found.options}
             raise DataError(f"{declaration.path}: {unknown_key(key, known)} (format {found.name})")
     folder = None if images is None else _path(declaration, images, split)
     options = {key: _option(declaration, key, value, split) for key, value in part.options.items()}
