@@ -45,6 +45,9 @@ def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     if cfg.DATASETS.CHECK and comm.is_main_process():
         check_registered(names)
     _require_training(cfg)
+    both = set(cfg.DATASETS.TRAIN) & set(cfg.DATASETS.TEST)
+    if both:
+        logger.warning("%s is trained and tested on: AP will say how well it is remembered", ", ".join(sorted(both)))
     _seed(cfg)
     with _registered_names():
         trainer = Trainer(cfg)

@@ -70,10 +70,6 @@ def _choose_sets(cfg: CfgNode, names: Sequence[str], given: Mapping[str, str]) -
     for key, name in (("TRAIN", train), ("TEST", test)):
         if f"DATASETS.{key}" not in given:
             cfg.DATASETS[key] = (name,)
-    logger.info("training on %s, testing on %s", ", ".join(cfg.DATASETS.TRAIN), ", ".join(cfg.DATASETS.TEST))
-    both = set(cfg.DATASETS.TRAIN) & set(cfg.DATASETS.TEST)
-    if both:
-        logger.warning("%s is trained and tested on: AP will say how well it is remembered", ", ".join(both))
 
 
 # ---- registration ------------------------------------------------------------------------------------------------
@@ -189,5 +185,13 @@ def _set(cfg: CfgNode, key: str, value: Any, name: str) -> None:
     for part in last[:-1]:
         node = node[part]
     if node[last[-1]] != value:
-        logger.info("%s is %s, as data set %s has it (it was %s)", key, value, name, node[last[-1]])
+        level = logging.INFO if _is_read(cfg, key) else logging.DEBUG
+        logger.log(level, "%s is %s, as data set %s has it (it was %s)", key, value, name, node[last[-1]])
         node[last[-1]] = value
+
+
+def _is_read(cfg: CfgNode, key: str) -> bool:
+    """Whether Detectron2's model of this kind looks at a key of MODEL."""
+    part, kind = key.split(".")[1], cfg.MODEL.META_ARCHITECTURE
+    models = {"RETINANET": {"RetinaNet"}, "SEM_SEG_HEAD": {"SemanticSegmentor", "PanopticFPN", "PanopticDeepLab"}}
+    return part not in models or kind in models[part]
