@@ -30,17 +30,19 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def write_json(path: str | os.PathLike[str], data: Any) -> None:
     """Write `data` whole or not at all; NaN and infinity, which JSON lacks, become null."""
-    text = json.dumps(_plain(data), indent=1, allow_nan=False) + "\n"
+    text = json.dumps(plain(data), indent=1, allow_nan=False) + "\n"
     with whole_file(path) as file:
         file.write(text.encode())
 
 
-def _plain(value: Any) -> Any:
-    """`value` in JSON's own types; anything with `tolist`, such as an array, is taken apart."""
+def plain(value: Any) -> Any:
+    """`value` in JSON's own types; anything with `tolist`, such as an array, is taken apart, and bytes are ASCII."""
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): _plain(entry) for key, entry in value.items()}
+        return {str(key): plain(entry) for key, entry in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
+        return [plain(entry) for entry in value]
+    if isinstance(value, bytes):
+        return value.decode("ascii", "replace")
     return None if isinstance(value, float) and not math.isfinite(value) else value

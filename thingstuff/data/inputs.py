@@ -14,12 +14,10 @@ from typing import Any
 from detectron2.data import DatasetCatalog, MetadataCatalog
 
 from thingstuff.data.catalog import register_shapes, require_datasets
+from thingstuff.data.formats.image_files import IMAGE_SUFFIXES
 from thingstuff.data.records import load_records
 from thingstuff.errors import DataError
 
-IMAGE_SUFFIXES = (
-    *(".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif", ".ppm", ".pgm", ".pnm", ".jp2", ".avif"),
-)
 OUTPUT_MARK = "drawing.json"  # lies in every folder that predictions were written to; such a folder is no input
 VIDEO_SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg")
 

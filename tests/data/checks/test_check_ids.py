@@ -224,3 +224,18 @@ def test_a_polygon_that_is_not_in_a_list_is_recognised(splits):
 def test_an_image_id_of_no_use_is_unknown_as_well(splits, image_id):
     codes = {one.code.name for one in found(IDS, planted(splits, "annotations", 2, image_id=image_id))}
     assert codes == {"annotation-unknown-image", "record-incomplete"}
+
+
+@pytest.mark.parametrize(("step", "word"), [(1, "higher"), (-1, "lower")])
+def test_image_ids_that_are_all_one_off(splits, step, word):
+    """Only the annotations that fall off an end are noticed, and leaving them out would hide that all are wrong."""
+    split = splits["train"]
+    ids = sorted(image["id"] for image in split.images)
+    number = {own: n for n, own in enumerate(ids, 10)}  # without gaps, so that most shifted ids exist
+    images = [{**image, "id": number[image["id"]]} for image in split.images]
+    notes = [{**note, "image_id": number[note["image_id"]] + step} for note in split.annotations]
+    shifted = replace(split, images=images, annotations=notes)
+    findings = [f for f in found(IDS, {"train": shifted}, True) if f.code.name == "annotation-unknown-image"]
+    assert findings
+    assert all(f"all ids are one {word} than the images'" in finding.message for finding in findings)
+    assert len(IDS.mend(shifted).annotations) == len(notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from thingstuff.data.checks.annotation_twins import twins
 from thingstuff.data.checks.category_ids import (
@@ -59,8 +59,9 @@ def _annotation_faults(split: SplitTruth) -> Iterator[tuple[Code, int, str]]:
     for number, first in _repeated(ids):
         other = split.annotation_place(first)
         yield ANNOTATION_ID_DUPLICATE, number, f"the id {as_text(ids[number])} is also that of {other}"
+    shift = _image_shift(split)
     for number in _of_unknown_image(split):
-        yield UNKNOWN_IMAGE, number, f"no image has the id {as_text(records[number]['image_id'])}"
+        yield UNKNOWN_IMAGE, number, f"no image has the id {as_text(records[number]['image_id'])}{shift}"
     yield from _of_unknown_category(split)
     yield from ((INCOMPLETE, number, message) for number, message in annotation_faults(records))
     for number, first in twins(records):
@@ -89,7 +90,7 @@ def _of_unknown_category(split: SplitTruth) -> Iterator[tuple[Code, int, str]]:
     unknown = [n for n in (positions(wanted, known) < 0).nonzero()[0].tolist() if wanted[n] is not None]
     if not unknown:
         return
-    shift = _shift({one for one in wanted if type(one) is int}, {one for one in known if type(one) is int})
+    shift = _shift(wanted, known, "categories'")
     ids = _some_of(list(known))
     names = _some_of([category.get("name") for category in split.categories])
     for number in unknown:
@@ -100,11 +101,19 @@ def _of_unknown_category(split: SplitTruth) -> Iterator[tuple[Code, int, str]]:
             yield UNKNOWN_CATEGORY, number, f"no category has the id {as_text(one)}: the ids are {ids}{shift}"
 
 
-def _shift(used: set[int], known: set[int]) -> str:
+def _image_shift(split: SplitTruth) -> str:
+    """Said of annotations that are all on another image than theirs, of which only the last ones are noticed."""
+    wanted = [record.get("image_id") for record in split.annotations or []]
+    return _shift(wanted, (image.get("id") for image in split.images), "images', so that all are on the wrong image")
+
+
+def _shift(wanted: Iterable[object], there: Iterable[object], whose: str) -> str:
     """What is said if all ids fit once they are moved by one."""
+    used = {one for one in wanted if type(one) is int}
+    known = {one for one in there if type(one) is int}
     for step, word in ((1, "lower"), (-1, "higher")):
-        if used and {one + step for one in used} <= known:
-            return f"; all ids are one {word} than the categories'"
+        if used and not used <= known and {one + step for one in used} <= known:
+            return f"; all ids are one {word} than the {whose}"
     return ""
 
 
@@ -114,9 +123,12 @@ def _some_of(values: list[object], most: int = 8) -> str:
 
 
 def _mend(split: SplitTruth) -> SplitTruth:
-    """Without dummy categories, annotations of unknown images and repeated ones, each annotation with its own id."""
+    """Without dummy categories, annotations of unknown images and repeated ones, each annotation with its own id.
+
+    Where all image ids are one off, leaving out the last ones would hide that the others are wrong, so all stay.
+    """
     split = without_categories(split, unused_roots(split))
-    gone: dict[int, Record | None] = dict.fromkeys(_of_unknown_image(split))
+    gone: dict[int, Record | None] = {} if _image_shift(split) else dict.fromkeys(_of_unknown_image(split))
     split = with_changes(split, gone, "annotations of unknown images left out: {}")
     gone = dict.fromkeys(number for number, _ in twins(split.annotations or []))
     split = with_changes(split, gone, "repeated annotations left out: {}")

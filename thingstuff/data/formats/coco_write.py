@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from thingstuff.data.formats.format import WriteOptions
 from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
+from thingstuff.files import plain
 from thingstuff.store.exports.json_stream import write_with_list
 from thingstuff.structures.rle_string import compress
 
@@ -40,7 +40,7 @@ def write_json_list(path: Path, head: Mapping[str, Any], annotations: Iterable[R
     try:
         write_with_list(path, head, "annotations", _compressed(records))
     except (ValueError, TypeError):  # there is such a number somewhere: search for it, which takes its time
-        write_with_list(path, _plain(head), "annotations", (_plain(record) for record in _compressed(records)))
+        write_with_list(path, plain(head), "annotations", (plain(record) for record in _compressed(records)))
 
 
 def _compressed(annotations: Iterable[Record]) -> Iterator[Record]:
@@ -58,16 +58,3 @@ def _text(counts: Any) -> Any:
         return counts.decode("ascii", "replace")
     are_counts = all(type(count) is int and 0 <= count < 1 << 32 for count in counts)
     return compress(counts) if counts and are_counts else counts
-
-
-def _plain(value: Any) -> Any:
-    """The same in JSON's own types; NaN and infinity become null."""
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, dict):
-        return {str(key): _plain(entry) for key, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    if isinstance(value, bytes):
-        return value.decode("ascii", "replace")
-    return None if isinstance(value, float) and not math.isfinite(value) else value
