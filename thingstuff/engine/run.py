@@ -19,7 +19,7 @@ from detectron2.utils.env import seed_all_rng
 from thingstuff.config import import_modules
 from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
-from thingstuff.data.declared.declare import register_declared
+from thingstuff.data.declared.declare import is_declared, register_declared
 from thingstuff.data.declared.quick_check import check_registered
 from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
@@ -43,7 +43,7 @@ def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     names = [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
     require_datasets(names)
     if cfg.DATASETS.CHECK and comm.is_main_process():
-        check_registered(names)
+        check_registered([name for name in names if not is_declared(name)])
     _require_training(cfg)
     both = set(cfg.DATASETS.TRAIN) & set(cfg.DATASETS.TEST)
     if both:

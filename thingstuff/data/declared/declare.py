@@ -42,6 +42,11 @@ def register_declared(files: Sequence[str | Path], *, check: bool = True) -> lis
     return names
 
 
+def is_declared(name: str) -> bool:
+    """Whether a data set was registered here, so that its annotations were checked when it was prepared."""
+    return name.removesuffix("_standard") in _folders
+
+
 def declare(cfg: CfgNode, files: Sequence[str | Path] = (), overrides: Sequence[str] = ()) -> None:
     """Register `DATASETS.DECLARE` and `files`, and set in `cfg`, in place, what the data decide.
 
