@@ -154,7 +154,8 @@ def _difference_sentence(comparison: Comparison, name: str) -> str:
     groups: dict[str, list[str]] = {}
     for metric, d in comparison.differences[name].items():
         bounds = "too few images for bounds" if math.isnan(d.low) else f"{d.low:+.1f} to {d.high:+.1f}"
-        groups.setdefault(d.verdict, []).append(f"{metric} {d.value:+.1f} ({bounds})")
+        shown = metric if d.verdict == "unchanged" else f"{metric} {d.value:+.1f} ({bounds})"
+        groups.setdefault(d.verdict, []).append(shown)
     parts = [f"{word} in {', '.join(groups[word])}" for word in _VERDICTS if word in groups]
     return f"{name} against {comparison.stores[0].name} is {'; '.join(parts)}."
 
