@@ -5,7 +5,8 @@ Label i + 1 is the i-th stuff category in `Categories` order.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import reprlib
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,23 +40,25 @@ def check_stuff_map(
 
 def stuff_map_from_labels(
     labels: NDArray[Any],
-    label_ids: Sequence[int | None],
+    label_ids: Sequence[int | None] | Mapping[int, int | None],
     categories: Categories,
     void_labels: Iterable[int] = (255,),
 ) -> NDArray[np.uint16]:
-    """A semantic model's H x W integer labels -> stuff map, when the model may know thing classes too.
+    """H x W integer labels, of a semantic model or a file, -> stuff map; there may be labels of thing classes too.
 
     `label_ids[label]` is the data set id that a label stands for; things become NOT_STUFF, and so does None, the
     "things" label of Panoptic FPN. A label that is neither listed nor void is refused.
     """
     void = sorted(set(void_labels))
-    known = [*range(len(label_ids)), *void]
+    ids = dict(label_ids) if isinstance(label_ids, Mapping) else dict(enumerate(label_ids))
+    known = [*ids, *void]
     refuse_duplicates(known, "the label {} is listed and cannot mean void as well: give other void_labels")
-    table = np.append(_label_table(label_ids, categories), np.full(len(void), VOID, np.uint16))
+    table = np.append(_label_table(list(ids.values()), categories), np.full(len(void), VOID, np.uint16))
     numbers = as_integers("semantic labels", labels)
     unknown = sorted(_used(numbers) - set(known))
     if unknown:
-        expected = f"0 to {len(label_ids) - 1} or void {void}"
+        listed = f"0 to {len(ids) - 1}" if list(ids) == list(range(len(ids))) else reprlib.repr(sorted(ids))
+        expected = f"{listed} or void {void}"
         raise DataError(f"semantic labels: expected {expected}, got {unknown[0]}")
     if numbers.dtype == np.uint8:
         return np.take(_for_bytes(table, known), numbers)

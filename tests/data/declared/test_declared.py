@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -202,6 +203,35 @@ class TestPrepared:
         with pytest.raises(DataError, match=r"annotation-unknown-category.*annotations\[0\].*99"):
             prepare(read_declaration(path))
         assert not (tmp_path / "cache").exists()
+
+    def test_what_was_made_unchecked_is_checked_when_checks_are_asked_for(self, write, small_shapes, tmp_path):
+        content = json.loads((small_shapes / "annotations/instances_val.json").read_text())
+        content["annotations"][0]["image_id"] = 10**6
+        (tmp_path / "a.json").write_text(json.dumps(content))
+        declaration = read_declaration(write(f"format: coco\nannotations: a.json\nimages: {small_shapes}/val\n"))
+        assert not prepare(declaration, check=False).is_checked
+        for _ in range(2):
+            with pytest.raises(DataError, match="annotation-unknown-image"):
+                prepare(declaration)
+
+    def test_a_sound_set_made_unchecked_passes_later(self, write, small_shapes):
+        text = f"format: coco\nannotations: {small_shapes}/annotations/instances_val.json\nimages: {small_shapes}/val\n"
+        declaration = read_declaration(write(text))
+        assert not prepare(declaration, check=False).is_checked
+        assert prepare(declaration).is_checked
+        assert prepare(declaration, check=False).is_checked
+
+    def test_a_panoptic_png_that_changes_is_noticed(self, write, small_shapes, tmp_path):
+        shutil.copytree(small_shapes / "panoptic_val", tmp_path / "maps")
+        path = write(
+            f"format: coco_panoptic\nannotations: {small_shapes}/annotations/panoptic_val.json\n"
+            f"images: {small_shapes}/val\nfolder: {tmp_path}/maps\n"
+        )
+        first = prepare(read_declaration(path)).folder
+        assert prepare(read_declaration(path)).folder == first
+        png = next((tmp_path / "maps").iterdir())
+        os.utime(png, ns=(1, 1))
+        assert prepare(read_declaration(path)).folder != first
 
 
 class TestConfig:

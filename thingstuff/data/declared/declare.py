@@ -34,8 +34,9 @@ def register_declared(files: Sequence[str | Path], *, check: bool = True) -> lis
     for file in files:
         declaration = read_declaration(Path(file))
         prepared = prepare(declaration, check=check)
-        for note in prepared.notes:
-            logger.info("%s: %s", declaration.name, note)
+        if _folders.get(declaration.registered(next(iter(prepared.splits)))) != prepared.folder:
+            for note in prepared.notes:
+                logger.info("%s: %s", declaration.name, note)
         for split, found in prepared.splits.items():
             names.append(declaration.registered(split))
             _register(declaration, prepared, names[-1], found)

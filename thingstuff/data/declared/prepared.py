@@ -16,6 +16,7 @@ from thingstuff.data.declared.complete import complete, is_complete
 from thingstuff.data.declared.declaration import Declaration, Keypoints
 from thingstuff.data.declared.quick_check import refuse_errors
 from thingstuff.data.declared.read import read_declared, sources
+from thingstuff.data.formats import Source
 from thingstuff.data.panoptic.build import build_panoptic
 from thingstuff.data.panoptic.split import split_panoptic_truth
 from thingstuff.data.stuff_maps import IGNORED, MOST_STUFF, to_label_file, to_stuff_map
@@ -27,7 +28,7 @@ from thingstuff.progress import watched
 from thingstuff.structures import Categories
 from thingstuff.structures.png import png_kind, write_png
 
-VERSION = 2  # raised when the files of a prepared data set change
+VERSION = 3  # raised when the files of a prepared data set change
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Prepared:
     splits: Mapping[str, PreparedSplit]
     notes: tuple[str, ...] = ()
     keypoints: Keypoints | None = None
+    is_checked: bool = True  # or made for a run that asked for no checks
 
     @classmethod
     def read(cls, folder: Path) -> Prepared:
@@ -73,7 +75,8 @@ class Prepared:
         stated = content["keypoints"]
         flips = [] if stated is None else [(a, b) for a, b in stated["flips"]]
         keypoints = None if stated is None else Keypoints(tuple(stated["names"]), tuple(flips))
-        return cls(folder, Categories.from_coco(content["categories"]), splits, tuple(content["notes"]), keypoints)
+        categories, notes = Categories.from_coco(content["categories"]), tuple(content["notes"])
+        return cls(folder, categories, splits, notes, keypoints, content["checked"])
 
 
 def prepare(declaration: Declaration, *, check: bool = True) -> Prepared:
@@ -84,6 +87,9 @@ def prepare(declaration: Declaration, *, check: bool = True) -> Prepared:
     folder = cache_root() / "datasets" / f"{declaration.name}-{_digest(declaration)}"
     if not (folder / "prepared.json").is_file():
         _make(declaration, folder, check)
+    elif check and not Prepared.read(folder).is_checked:
+        refuse_errors(declaration.name, read_declared(declaration))
+        write_json(folder / "prepared.json", read_json(folder / "prepared.json") | {"checked": True})
     return Prepared.read(folder)
 
 
@@ -96,7 +102,7 @@ def _make(declaration: Declaration, folder: Path, check: bool) -> None:
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         making = Path(scratch) / "data"
         making.mkdir()
-        write_json(making / "prepared.json", _write(declaration, truths, making))
+        write_json(making / "prepared.json", _write(declaration, truths, making) | {"checked": check})
         if not (folder / "prepared.json").is_file():  # another process may have been faster
             shutil.rmtree(folder, ignore_errors=True)
             making.rename(folder)
@@ -240,12 +246,20 @@ def _digest(declaration: Declaration) -> str:
     for split in splits:
         for _, found, source in sources(declaration, split):
             hashed.update(f"{found.name} {source.annotations} {source.images}\n".encode())
-            for path, status in _files(source.annotations):
+            for path, status in _sources(source):
                 hashed.update(f"{path} {status.st_size} {status.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
     for split in declaration.splits:
         if split.list_file is not None and split.list_file.is_file():
             hashed.update(split.list_file.read_bytes())
     return hashed.hexdigest()[:16]
+
+
+def _sources(source: Source) -> Iterator[tuple[str, os.stat_result]]:
+    """The annotations, and the PNGs that a panoptic JSON describes."""
+    yield from _files(source.annotations)
+    folder = source.options.get("folder") or source.annotations.with_suffix("")
+    if source.annotations.suffix == ".json" and Path(folder).is_dir():
+        yield from _files(Path(folder))
 
 
 def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -31,7 +31,8 @@ def refuse_errors(name: str, splits: Mapping[str, SplitTruth]) -> None:
         if one.code.severity == "warning" or one.code.name in _TOLERATED:
             logger.warning("data set %s: %s", name, in_words(one))
     if errors:
-        more = f" (and {len(errors) - 1} other kinds of mistakes)" if len(errors) > 1 else ""
+        others = len({one.code.name for one in errors}) - 1
+        more = f" (and {others} other kind{'' if others == 1 else 's'} of mistakes)" if others else ""
         raise DataError(
             f"data set {name}: {in_words(errors[0])}{more}: tools/dataset.py check lists everything, and --fix mends "
             "what can be mended; DATASETS.CHECK False trains on it as it is"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from thingstuff.data.declared.joined_categories import joined_categories
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
@@ -26,7 +28,7 @@ def settle_categories(splits: Mapping[str, SplitTruth], declared: Categories | N
     if any(not _is_plain(categories) for categories in lists):
         return dict(splits)
     if declared is None:
-        wanted = _joined(lists)
+        wanted = functools.reduce(lambda here, there: joined_categories(here, there)[0], lists)
         return {name: _with(split, wanted, "") for name, split in splits.items()}
     _refuse_unknown(declared, lists)
     wanted = declared.to_coco()
@@ -38,18 +40,6 @@ def _is_plain(categories: Iterable[Record]) -> bool:
     ids = [category.get("id") for category in categories]
     are_texts = all(isinstance(name, str) for name in names) and all(type(i) is int for i in ids)
     return are_texts and len(set(names)) == len(names) and len(set(ids)) == len(ids)
-
-
-def _joined(lists: Iterable[list[Record]]) -> list[Record]:
-    joined: dict[str, Record] = {}
-    for categories in lists:
-        for category in categories:
-            if category["name"] in joined:
-                continue
-            taken = {one["id"] for one in joined.values()}
-            own = category["id"] if category["id"] not in taken else max(taken) + 1
-            joined[category["name"]] = {**category, "id": own}
-    return list(joined.values())
 
 
 def _refuse_unknown(declared: Categories, lists: Iterable[list[Record]]) -> None:

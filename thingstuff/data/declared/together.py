@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePosixPath
 
+from thingstuff.data.declared.joined_categories import joined_categories
 from thingstuff.data.truth import PanopticFiles, Record, SplitTruth
 from thingstuff.errors import DataError
 
@@ -23,7 +24,7 @@ def lay_together(parts: Sequence[SplitTruth]) -> SplitTruth:
 
 def _joined(whole: SplitTruth, other: SplitTruth) -> SplitTruth:
     image_ids = _same_images(whole, other)
-    categories, moved = _joined_categories(whole.categories, other.categories)
+    categories, moved = joined_categories(whole.categories, other.categories)
     annotations, places = whole.annotations, whole.annotation_places
     if other.annotations is not None:
         if annotations is not None:
@@ -80,20 +81,3 @@ def _same_images(whole: SplitTruth, other: SplitTruth) -> dict[object, int | str
 
 def _stem(image: Record) -> str:
     return PurePosixPath(str(image.get("file_name"))).with_suffix("").as_posix()
-
-
-def _joined_categories(here: list[Record], there: list[Record]) -> tuple[list[Record], dict[object, object]]:
-    """All categories, and the other's ids -> those that they have now."""
-    id_of = {category.get("name"): category.get("id") for category in here}
-    taken = {category.get("id") for category in here} | {category.get("id") for category in there}
-    joined, moved = list(here), {}
-    for category in there:
-        name, own = category.get("name"), category.get("id")
-        if name in id_of:
-            moved[own] = id_of[name]
-            continue
-        free = own if own not in id_of.values() else max((i for i in taken if isinstance(i, int)), default=0) + 1
-        taken.add(free)
-        moved[own] = id_of[name] = free
-        joined.append({**category, "id": free})
-    return joined, moved
