@@ -7,7 +7,14 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """Something outside the program is wrong, and the message tells the user how to mend it."""
+    """Something outside the program is wrong, and the message tells the user how to mend it.
+
+    It is one line whatever the names and values in it hold: what cannot be printed stands there as its escape.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if text.isprintable() else "".join(map(_escaped, text))
 
 
 class ConfigError(UserError, ValueError):
@@ -24,3 +31,7 @@ class WeightsError(UserError, ValueError):
 
 class SetupError(UserError, RuntimeError):
     """A package, a device or a folder that the job needs is missing or does not fit."""
+
+
+def _escaped(letter: str) -> str:
+    return letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")

@@ -111,6 +111,45 @@ def test_split_and_merge_keep_every_image_once(run_tool, small_shapes, tmp_path)
     assert_one_line(error, "expected NAME=SHARE such as train=0.8, got a")
 
 
+def test_what_a_format_has_no_place_for_is_said(run_tool, damaged, tmp_path):
+    path, images = damaged
+    content = json.loads(path.read_text())
+    content["annotations"][2:] = [note | {"keypoints": [1, 1, 2], "iscrowd": 1} for note in content["annotations"][2:5]]
+    content["annotations"] = content["annotations"][2:]
+    path.write_text(json.dumps(content))
+    data = (path, "--images", images)
+    code, out, error = run_tool("dataset", "convert", *data, "--to", "id_masks", "--output", tmp_path / "masks")
+    assert code == 0, error
+    assert "id_masks has no place for marks of crowds (3), keypoints (3): left out" in out
+    code, out, error = run_tool("dataset", "convert", *data, "--to", "coco", "--output", tmp_path / "coco")
+    assert code == 0, error
+    assert "no place" not in out
+
+
+def test_splits_of_any_truth_are_written_with_their_images(run_tool, small_shapes, tmp_path):
+    shares = ("--shares", "a=0.5", "b=0.5", "--copy-images")
+    for form, what in (("coco_panoptic", None), ("semantic", "instances"), ("coco", "label maps of stuff")):
+        out_folder = tmp_path / form
+        code, out, error = run_tool("dataset", "split", "shapes_train", *shares, "--to", form, "--output", out_folder)
+        assert code == 0, error
+        assert ("no place" in out) == (what is not None)
+        assert what is None or f"{form} has no place for {what}" in out
+        assert len(list((out_folder / "a/images").iterdir())) == 4
+        code, out, error = run_tool("dataset", "check", out_folder / "shapes_train.yaml")
+        assert code == 0, out + error
+
+
+def test_a_merge_may_take_its_images_along(run_tool, small_shapes, tmp_path):
+    output = tmp_path / "both"
+    code, out, error = run_tool(
+        "dataset", "merge", "shapes_train", "shapes_val", "--output", output, "--copy-images", "--to", "labelme"
+    )
+    assert code == 0, error
+    assert "labelme has no place for label maps of stuff (14): left out" in out
+    code, out, error = run_tool("dataset", "check", output / "both.yaml")
+    assert code == 0, out + error
+
+
 def test_stats_and_preview_leave_files(run_tool, small_shapes, tmp_path):
     code, out, error = run_tool("dataset", "stats", "shapes", "--output", tmp_path / "stats")
     assert code == 0, error
@@ -130,7 +169,7 @@ def test_panoptic_truth_of_parts_scores_100_against_itself(run_tool, small_shape
     )
     assert code == 0, error
     built = tmp_path / "panoptic/panoptic_shapes_val.json"
-    assert str(built) in out
+    assert f"{built}: 0.0% of the pixels are void" in out
     assert evaluate_panoptic(built, built).numbers["PQ"] == pytest.approx(1)
     given = CocoPanoptic.open(small_shapes / "annotations/panoptic_val.json", small_shapes / "panoptic_val")
     quality = evaluate_panoptic(given.json_path, built, given.folder)

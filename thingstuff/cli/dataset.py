@@ -65,22 +65,25 @@ def _add_check(commands: Any) -> None:
 
 def _add_convert(commands: Any) -> None:
     add = _command(commands, "convert", _convert, "write a data set in another format")
-    add("--to", required=True, metavar="FORMAT", help="coco, coco_panoptic, labelme, cvat, id_masks, ... (see --help)")
+    _add_output(add, None)
+    add("--tolerance", type=float, default=0.0, metavar="PX", help="how far polygons may run beside masks (default 0)")
+
+
+def _add_output(add: Any, form: str | None) -> None:
+    """Where written data goes, and in which format; None: that must be said."""
+    default = "" if form is None else f" (default {form})"
+    text = f"coco, coco_panoptic, labelme, cvat, mask_folders, id_masks, semantic{default}"
+    if form is None:
+        text = f"{text}, {', '.join(PANOPTIC_FORMS)}"
+    add("--to", required=form is None, default=form, metavar="FORMAT", help=text)
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder; one below it for each split")
     add("--copy-images", action="store_true", help="copy the images too")
-    add("--tolerance", type=float, default=0.0, metavar="PX", help="how far polygons may run beside masks (default 0)")
 
 
 def _add_split(commands: Any) -> None:
     add = _command(commands, "split", _split, "share the images of a data set out, once and for all")
     add("--shares", nargs="+", required=True, metavar="NAME=SHARE", help="for example train=0.8 val=0.2")
-    add(
-        "--output",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="a new folder: NAME/annotations.json, in COCO's format",
-    )
+    _add_output(add, "coco")
     add("--seed", type=int, default=0, metavar="N", help="of the shuffling (default 0)")
     add("--group-by", metavar="REGEX", help="images with the same first group stay together, as frames of one video")
     add("--no-stratify", action="store_true", help="do not share rare classes out evenly")
@@ -104,7 +107,7 @@ def _add_merge(commands: Any) -> None:
     one = commands.add_parser("merge", help="several data sets as one", description="several data sets as one")
     one.set_defaults(run=_merge)
     one.add_argument("data", nargs="+", metavar="DATA", help="two or more; categories are joined by name")
-    one.add_argument("--output", type=Path, required=True, metavar="DIR", help="a new folder, in COCO's format")
+    _add_output(one.add_argument, "coco")
 
 
 def _add_build_panoptic(commands: Any) -> None:
@@ -195,11 +198,13 @@ def _split(args: argparse.Namespace) -> int:
     whole = truths[0] if len(truths) == 1 else merge(truths, list(opened.splits))
     stratify = not args.no_stratify
     parts = split(whole, _shares(args.shares), args.seed, stratify=stratify, group_by=args.group_by)
-    _show_converted(convert(parts, "coco", args.output, WriteOptions(), opened.name))
+    _show_converted(convert(parts, args.to, args.output, WriteOptions(args.copy_images), opened.name))
     return 0
 
 
 def _show_converted(converted: Any) -> None:
+    for note in converted.notes:
+        print(note)
     for split, path in converted.paths.items():
         print(f"{split:10} {path}")
     if converted.declaration is not None:
@@ -259,7 +264,8 @@ def _merge(args: argparse.Namespace) -> int:
     whole = merge([truth for _, truth in named], [name for name, _ in named])
     for note in whole.notes:
         print(note)
-    _show_converted(convert({"data": whole}, "coco", args.output, WriteOptions(), args.output.name))
+    options = WriteOptions(args.copy_images)
+    _show_converted(convert({"data": whole}, args.to, args.output, options, args.output.name))
     return 0
 
 
@@ -272,7 +278,10 @@ def _build_panoptic(args: argparse.Namespace) -> int:
     for split, truth in opened.splits.items():
         made = build_panoptic(truth, args.output / f"panoptic_{split}", args.policy)
         shared = f", {made.shared_px} pixels were of two instances" if made.shared_px else ""
-        print(f"{split:10} {made.json_path}{shared}")
+        void = made.void_px / max(made.all_px, 1)
+        print(f"{split:10} {made.json_path}: {void:.1%} of the pixels are void{shared}")
+        if truth.stuff is None:
+            print(f"{'':10} there are no label maps of stuff, so all that is no instance is void")
         for place in made.hidden:
             print(f"{'':10} {place} is wholly covered by others, and has no segment")
         written[split] = made.json_path

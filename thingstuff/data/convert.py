@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from thingstuff.data.formats import FORMATS, WriteOptions
+from thingstuff.data.formats.format import CROWDS, INSTANCES, KEYPOINTS, PANOPTIC, STUFF
 from thingstuff.data.panoptic.forms import FORMS
 from thingstuff.data.panoptic.split import split_panoptic_truth
 from thingstuff.data.truth import SplitTruth
@@ -20,10 +21,14 @@ from thingstuff.files import whole_file, write_json
 
 @dataclass(frozen=True)
 class Converted:
-    """What was written for each split, and the declaration of it all; None for what no declaration can name."""
+    """What was written for each split, and the declaration of it all; None for what no declaration can name.
+
+    `notes` say what the splits had and the format has no place for.
+    """
 
     paths: Mapping[str, Path]
     declaration: Path | None = None
+    notes: tuple[str, ...] = ()
 
 
 def convert(
@@ -39,14 +44,32 @@ def convert(
     refuse_filled(folder)
     if to in FORMS:
         return Converted({split: _panoptic_form(truth, to, folder / split) for split, truth in splits.items()})
-    paths = {}
+    paths, notes = {}, []
     for split, truth in splits.items():
         with tempfile.TemporaryDirectory() as scratch:
             parts = truth if to == "coco_panoptic" else _with_parts(truth, Path(scratch) / "stuff")
             paths[split] = writable[to](parts, folder / split, options)
+            lost = [what for kind, what in _contents(parts) if kind not in FORMATS[to].holds]
+        if lost:
+            notes.append(f"{split}: {to} has no place for {', '.join(lost)}: left out")
     copied = options.copy_images
     roots = {split: None if copied else truth.image_root for split, truth in splits.items()}
-    return Converted(paths, write_declaration(folder / f"{name}.yaml", to, paths, roots))
+    return Converted(paths, write_declaration(folder / f"{name}.yaml", to, paths, roots), tuple(notes))
+
+
+def _contents(truth: SplitTruth) -> Iterator[tuple[str, str]]:
+    """What a split has, and how much of it. Panoptic truth beside its parts is said by them."""
+    notes = truth.annotations or []
+    amounts = {
+        INSTANCES: len(notes),
+        CROWDS: sum(bool(note.get("iscrowd")) for note in notes),
+        KEYPOINTS: sum(bool(note.get("keypoints")) for note in notes),
+        STUFF: 0 if truth.stuff is None else len(truth.stuff.paths),
+        PANOPTIC: len(truth.panoptic.annotations) if truth.panoptic and not (notes or truth.stuff) else 0,
+    }
+    for kind, amount in amounts.items():
+        if amount:
+            yield kind, f"{kind} ({amount})"
 
 
 def refuse_filled(folder: Path) -> None:

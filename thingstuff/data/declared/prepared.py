@@ -121,13 +121,27 @@ def _write(declaration: Declaration, truths: Mapping[str, SplitTruth], folder: P
         writer = _Writer(folder, name, truth, categories)
         splits[name] = asdict(writer.write(declaration.build_panoptic))
     notes = [note for truth in truths.values() for note in truth.notes]
-    keypoints = declaration.keypoints or _stated_keypoints(truths)
+    keypoints = _keypoints(declaration, truths)
     return {
         "categories": categories.to_coco(),
         "splits": splits,
         "notes": notes,
         "keypoints": None if keypoints is None else asdict(keypoints),
     }
+
+
+def _keypoints(declaration: Declaration, truths: Mapping[str, SplitTruth]) -> Keypoints | None:
+    """The declared ones, which may rename those of the files, or else those of the files."""
+    declared, stated = declaration.keypoints, _stated_keypoints(truths)
+    if declared is None or stated is None:
+        return declared or stated
+    same_in_other_order = declared.names != stated.names and sorted(declared.names) == sorted(stated.names)
+    if len(declared.names) != len(stated.names) or same_in_other_order:
+        raise DataError(
+            f"{declaration.path}: keypoints: declared are {len(declared.names)}, {', '.join(declared.names)}; "
+            f"the annotations name {len(stated.names)}, {', '.join(stated.names)}: leave names out or give them so"
+        )
+    return declared
 
 
 def _stated_keypoints(truths: Mapping[str, SplitTruth]) -> Keypoints | None:

@@ -8,7 +8,7 @@ from thingstuff.data.formats.coco_ends import coco_ends
 from thingstuff.data.formats.coco_images import guess_image_root
 from thingstuff.data.formats.coco_json import find_json, read_coco_json
 from thingstuff.data.formats.coco_write import write_coco
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import CROWDS, INSTANCES, KEYPOINTS, Format, Source
 from thingstuff.data.truth import Record, SplitTruth
 
 
@@ -52,4 +52,5 @@ COCO = Format(
     recognises=_recognises,
     read=_read,
     write=write_coco,
+    holds=frozenset({INSTANCES, CROWDS, KEYPOINTS}),
 )

@@ -11,7 +11,7 @@ from thingstuff.data.formats.coco_images import guess_image_root
 from thingstuff.data.formats.coco_json import expect_records, find_json, kind, read_coco_json
 from thingstuff.data.formats.coco_write import write_json_list
 from thingstuff.data.formats.copy_images import copy_below, copy_images
-from thingstuff.data.formats.format import Format, Source, WriteOptions
+from thingstuff.data.formats.format import CROWDS, INSTANCES, PANOPTIC, STUFF, Format, Source, WriteOptions
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.formats.nested_values import nested_refused
 from thingstuff.data.truth import PanopticFiles, Record, SplitTruth
@@ -90,5 +90,6 @@ COCO_PANOPTIC = Format(
     recognises=_recognises,
     read=_read,
     write=_write,
+    holds=frozenset({INSTANCES, CROWDS, STUFF, PANOPTIC}),
     options={"folder": "the folder of the PNGs, relative to the JSON; by default the JSON's name without suffix"},
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from thingstuff.data.formats.cvat_file import CvatImage, CvatLabel, read_cvat_file
 from thingstuff.data.formats.cvat_shapes import instances_of
 from thingstuff.data.formats.cvat_write import write_cvat
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import CROWDS, INSTANCES, Format, Source
 from thingstuff.data.formats.instance_records import Instances, categories_of, checked_size_hw, shown
 from thingstuff.data.truth import Record, SplitTruth
 
@@ -90,4 +90,5 @@ CVAT = Format(
     recognises=recognise_cvat,
     read=read_cvat,
     write=write_cvat,
+    holds=frozenset({INSTANCES, CROWDS}),
 )

@@ -10,6 +10,10 @@ from typing import Any
 from thingstuff.data.truth import SplitTruth
 from thingstuff.structures import Categories
 
+# what a split may have, and a format may have no place for
+INSTANCES, CROWDS, KEYPOINTS = "instances", "marks of crowds", "keypoints"
+STUFF, PANOPTIC = "label maps of stuff", "panoptic truth"
+
 
 @dataclass(frozen=True)
 class Source:
@@ -47,6 +51,7 @@ class Format:
       left to the checks.
     - `write(truth, folder, options)`: into a new or empty folder; gives the path to hand to `read` as `annotations`.
     - `options`: the keys of `Source.options` that it understands, each with a few words.
+    - `holds`: of INSTANCES, CROWDS, KEYPOINTS, STUFF and PANOPTIC what its `write` keeps, in whatever form.
     """
 
     name: str
@@ -55,3 +60,4 @@ class Format:
     read: Callable[[Source], SplitTruth]
     write: Callable[[SplitTruth, Path, WriteOptions], Path] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
+    holds: frozenset[str] = frozenset()

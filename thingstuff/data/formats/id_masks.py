@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import INSTANCES, Format, Source
 from thingstuff.data.formats.id_mask_values import instances_of_values
 from thingstuff.data.formats.id_masks_write import write_id_masks
 from thingstuff.data.formats.image_files import (
@@ -121,6 +121,7 @@ ID_MASKS = Format(
     recognises=recognise_id_masks,
     read=read_id_masks,
     write=write_id_masks,
+    holds=frozenset({INSTANCES}),
     options={
         "divisor": "values are category id * divisor + instance; below it is no instance (1000 for Cityscapes)",
         "suffix": "end of the names of the masks, which those of the images lack, such as _instanceIds",

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import CROWDS, INSTANCES, Format, Source
 from thingstuff.data.formats.image_files import files_below, first_files
 from thingstuff.data.formats.instance_records import Instances, categories_of, shown
 from thingstuff.data.formats.labelme_file import LabelmeFile, read_labelme_file
@@ -99,5 +99,6 @@ LABELME = Format(
     recognises=recognise_labelme,
     read=read_labelme,
     write=write_labelme,
+    holds=frozenset({INSTANCES, CROWDS}),
     options={"ignore": "labels that are left out"},
 )

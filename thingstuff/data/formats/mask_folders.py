@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import INSTANCES, Format, Source
 from thingstuff.data.formats.image_files import folders_below, image_record
 from thingstuff.data.formats.instance_records import Instances, categories_of, mask_shapes, trimmed
 from thingstuff.data.formats.mask_folder_layouts import masks_by_image
@@ -90,5 +90,6 @@ MASK_FOLDERS = Format(
     recognises=recognise_mask_folders,
     read=read_mask_folders,
     write=write_mask_folders,
+    holds=frozenset({INSTANCES}),
     options={"class_from": "what tells the class: none, prefix (cat_003.png) or folder (masks/NAME/CLASS/*.png)"},
 )

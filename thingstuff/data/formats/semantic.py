@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from thingstuff.data.formats.format import Format, Source
+from thingstuff.data.formats.format import STUFF, Format, Source
 from thingstuff.data.formats.image_files import ImageFiles, files_below, first_files, image_record, stem_of
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.formats.semantic_labels import LABELS_FILE, SemanticLabels
@@ -136,5 +136,6 @@ SEMANTIC = Format(
     recognises=_recognises,
     read=_read,
     write=write_semantic,
+    holds=frozenset({STUFF}),
     options=_OPTIONS,
 )

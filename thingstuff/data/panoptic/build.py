@@ -29,10 +29,12 @@ _IMAGE_KEYS = ("id", "file_name", "height", "width")
 class BuiltPanoptic(PanopticFiles):
     """What was written. `shared_px` pixels went from one instance to another; `hidden` annotations kept none.
 
-    The latter are named by their places; they have no segment.
+    The latter are named by their places; they have no segment. Of `all_px` pixels, `void_px` belong to no segment.
     """
 
     shared_px: int = 0
+    void_px: int = 0
+    all_px: int = 0
     hidden: tuple[str, ...] = ()
 
 
@@ -47,7 +49,7 @@ def build_panoptic(truth: SplitTruth, folder: Path, policy: Policy = "fail") -> 
     if policy not in _POLICIES:
         raise DataError(f"there is no policy {policy!r} for overlaps: choose one of {', '.join(_POLICIES)}")
     parts = _Parts.of(truth)
-    records, shared_px, hidden = [], 0, []
+    records, hidden, shared_px, void_px, all_px = [], [], 0, 0, 0
     json_path = folder.with_name(f"{folder.name}.json")
     if json_path.exists():
         raise DataError(f"{json_path} is there already: name another folder")
@@ -58,6 +60,8 @@ def build_panoptic(truth: SplitTruth, folder: Path, policy: Policy = "fail") -> 
             image_id = truth.images[number]["id"]
             records.append({"image_id": image_id, "file_name": png_name, "segments_info": infos})
             shared_px += painted.shared_px
+            void_px += int(np.count_nonzero(painted.map.ids == 0))
+            all_px += painted.map.ids.size
             hidden += [truth.annotation_place(parts.rows_of[image_id][row]) for row in painted.hidden]
     images = [{key: image[key] for key in _IMAGE_KEYS} for image in truth.images]
     head = {"images": images, "categories": parts.categories.to_coco()}
@@ -66,7 +70,9 @@ def build_panoptic(truth: SplitTruth, folder: Path, policy: Policy = "fail") -> 
     except BaseException:
         shutil.rmtree(folder)
         raise
-    return BuiltPanoptic(json_path, folder, records, shared_px=shared_px, hidden=tuple(hidden))
+    return BuiltPanoptic(
+        json_path, folder, records, shared_px=shared_px, void_px=void_px, all_px=all_px, hidden=tuple(hidden)
+    )
 
 
 @dataclass(frozen=True)
