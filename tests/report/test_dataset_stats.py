@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from mutated_json import STRANGE
 
 from thingstuff.data.truth import PanopticFiles, SplitTruth, StuffFiles
 from thingstuff.files import write_json
@@ -207,25 +208,7 @@ def test_damaged_records_are_counted_out_and_noted():
 
 def test_fuzz(tmp_path):
     """Whatever the records hold, there are numbers, tables and a page."""
-    values = [
-        None,
-        True,
-        -1,
-        0,
-        3,
-        1e308,
-        10**400,
-        math.nan,
-        math.inf,
-        "x",
-        "",
-        [],
-        [1],
-        [1, 2, 3, 4],
-        {},
-        {"counts": 1},
-    ]
-    values += [{"counts": "~~", "size": [1, 1]}, {"counts": [5, "x"]}, [[1, 2, 3]], [["a"] * 8], [[math.nan] * 6], [{}]]
+    values = [*STRANGE, {"counts": 1}, {"counts": "~~", "size": [1, 1]}, {"counts": [5, "x"]}, [[math.nan] * 6], [{}]]
     generator = random.Random(7)
     files = PanopticFiles(
         Path("p.json"), Path("p"), [{"image_id": 0, "segments_info": [{"category_id": 1, "area": 5}]}]

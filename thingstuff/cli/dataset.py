@@ -139,7 +139,9 @@ def _open(args: argparse.Namespace) -> Any:
 
 
 def _check(args: argparse.Namespace) -> int:
+    from thingstuff.config import load_config
     from thingstuff.data.checks import CHECKS, Checked, run_checks
+    from thingstuff.data.checks.class_counts import stated_class_counts
     from thingstuff.data.fix import mended, refuse_filled, write_mended
     from thingstuff.engine.folders import make_writable
     from thingstuff.files import write_json
@@ -150,7 +152,10 @@ def _check(args: argparse.Namespace) -> int:
     if args.fix:
         refuse_filled(args.fix)
     opened = _open(args)
-    data = Checked(opened.splits, args.quick, {} if opened.declaration else _class_counts(args))
+    class_counts = {}
+    if args.config_file and not opened.declaration:
+        class_counts = stated_class_counts(load_config(args.config_file))
+    data = Checked(opened.splits, args.quick, class_counts)
     if opened.declaration and args.config_file:
         print(f"the class counts of {args.config_file} are set from a declared data set, so they are not compared")
     found = run_checks(data)
@@ -162,18 +167,6 @@ def _check(args: argparse.Namespace) -> int:
         for path in write_mended(mended(opened.splits), args.fix, opened.name):
             print(f"mended     {path}")
     return EXIT_ERRORS if any(one.code.severity == "error" for one in found) else 0
-
-
-def _class_counts(args: argparse.Namespace) -> dict[str, int]:
-    if not args.config_file:
-        return {}
-    from thingstuff.config import load_config
-
-    cfg = load_config(args.config_file)
-    keys = ("ROI_HEADS", "RETINANET", "SEM_SEG_HEAD")
-    kinds = {"RetinaNet": {"RETINANET"}, "SemanticSegmentor": {"SEM_SEG_HEAD"}, "GeneralizedRCNN": {"ROI_HEADS"}}
-    read = kinds.get(cfg.MODEL.META_ARCHITECTURE, {"ROI_HEADS", "SEM_SEG_HEAD"})
-    return {f"MODEL.{key}.NUM_CLASSES": cfg.MODEL[key].NUM_CLASSES for key in keys if key in read}
 
 
 def _convert(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from thingstuff.data.checks.check import Check, Checked, Code, Finding
 from thingstuff.data.truth import SplitTruth
@@ -11,6 +12,13 @@ CLASS_COUNT = Code("class-count", "error", "set the number of classes in the con
 
 _OF_THINGS = ("ROI_HEADS", "RETINANET")
 _OF_STUFF = ("SEM_SEG_HEAD",)
+_READ_BY = {"RetinaNet": ("RETINANET",), "SemanticSegmentor": ("SEM_SEG_HEAD",), "GeneralizedRCNN": ("ROI_HEADS",)}
+
+
+def stated_class_counts(cfg: Any) -> dict[str, int]:
+    """`Checked.class_counts` of a config: the keys that its model reads."""
+    heads = _READ_BY.get(cfg.MODEL.META_ARCHITECTURE, ("ROI_HEADS", "SEM_SEG_HEAD"))
+    return {f"MODEL.{head}.NUM_CLASSES": cfg.MODEL[head].NUM_CLASSES for head in heads}
 
 
 def _run(data: Checked) -> Iterator[Finding]:
