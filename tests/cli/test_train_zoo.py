@@ -145,7 +145,7 @@ def test_imagenet_weights_fill_the_whole_backbone():
     from detectron2.modeling import build_model
 
     from thingstuff.config import load_config
-    from thingstuff.engine.checkpoint import Checkpointer
+    from thingstuff.engine.weights.checkpoint import Checkpointer
 
     recipe = "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
     model = build_model(load_config(recipe, ["MODEL.DEVICE", "cpu"]))

@@ -7,8 +7,8 @@ import torch
 from detectron2.data.catalog import Metadata
 
 from thingstuff.config import load_config
-from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.panoptic import PanopticOption, _by_name, _joined_categories, rule_from_config
+from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError, SetupError, WeightsError
 from thingstuff.merge import RULES, Greedy
 from thingstuff.modeling.label_space import LabelSpace

@@ -14,9 +14,9 @@ def evaluate_part(weights, output):
     from detectron2.utils import comm
 
     from thingstuff.config import load_config
-    from thingstuff.engine.checkpoint import Checkpointer
     from thingstuff.engine.evaluate import evaluate
     from thingstuff.engine.panoptic import PanopticOption
+    from thingstuff.engine.weights.checkpoint import Checkpointer
 
     loose = ["PANOPTIC.INSTANCES_CONFIDENCE_THRESH", "0.2", "PANOPTIC.STUFF_AREA_LIMIT", "50", "OUTPUT_DIR", output]
     fixed = ["MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0"]

@@ -19,9 +19,9 @@ from omegaconf import DictConfig
 from thingstuff.config import config_path
 from thingstuff.console import start_console
 from thingstuff.data.catalog import register_shapes
-from thingstuff.engine.checkpoint import Checkpointer
-from thingstuff.engine.progress import TrainingProgress
 from thingstuff.engine.run import WEIGHTS_FILE, open_output, results_path
+from thingstuff.engine.training.progress import TrainingProgress
+from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError
 from thingstuff.files import write_json
 

@@ -14,8 +14,8 @@ from torch import nn
 from thingstuff.config import load_config
 from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.data.images import read_image_bgr
-from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.preprocess import Preprocess
+from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.merge import RULES, Rule, build_rule
 from thingstuff.modeling.label_space import LabelSpace

@@ -11,9 +11,9 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import build_model
 
 from thingstuff.data.catalog import metadata_with_classes
-from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.preprocess import Preprocess
+from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.read_outputs import OutputReader

@@ -21,12 +21,12 @@ from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
 from thingstuff.data.declared.declare import is_declared, register_declared
 from thingstuff.data.declared.quick_check import check_registered
-from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import start_log
-from thingstuff.engine.trainer import Trainer
+from thingstuff.engine.training.trainer import Trainer
+from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
-from thingstuff.engine.weights_cache import local_weights
+from thingstuff.engine.weights.cache import local_weights
 from thingstuff.errors import WeightsError
 from thingstuff.merge import Ledger
 from thingstuff.modeling.prediction import Prediction

@@ -7,7 +7,7 @@ import torch
 from detectron2.solver import build_optimizer as reference_optimizer
 
 from thingstuff.config import load_config
-from thingstuff.engine.solver import build_lr_scheduler, build_optimizer
+from thingstuff.engine.training.solver import build_lr_scheduler, build_optimizer
 from thingstuff.errors import ConfigError
 
 

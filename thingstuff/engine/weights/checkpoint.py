@@ -10,8 +10,8 @@ import torch
 from detectron2.checkpoint import DetectionCheckpointer
 from torch import nn
 
-from thingstuff.engine.weights_cache import local_weights
-from thingstuff.engine.weights_file import read_weights_file
+from thingstuff.engine.weights.cache import local_weights
+from thingstuff.engine.weights.file import read_weights_file
 from thingstuff.errors import WeightsError
 from thingstuff.files import whole_file
 

@@ -18,11 +18,11 @@ from fvcore.nn.precise_bn import get_bn_modules
 from thingstuff.data.mappers import build_mapper
 from thingstuff.data.naming_mapper import NamingMapper
 from thingstuff.data.records import training_records
-from thingstuff.engine.checkpoint import Checkpointer
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.panoptic import PanopticOption
-from thingstuff.engine.progress import TrainingProgress
-from thingstuff.engine.solver import build_lr_scheduler, build_optimizer
+from thingstuff.engine.training.progress import TrainingProgress
+from thingstuff.engine.training.solver import build_lr_scheduler, build_optimizer
+from thingstuff.engine.weights.checkpoint import Checkpointer
 
 _LOG_EVERY_STEPS = 20
 

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from thingstuff.engine.checkpoint import Checkpointer
-from thingstuff.engine.weights_cache import ZOO_URL, cache_path, local_weights
-from thingstuff.engine.weights_file import read_weights_file
+from thingstuff.engine.weights.cache import ZOO_URL, cache_path, local_weights
+from thingstuff.engine.weights.checkpoint import Checkpointer
+from thingstuff.engine.weights.file import read_weights_file
 from thingstuff.errors import WeightsError
 
 

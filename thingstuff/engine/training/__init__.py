@@ -1,0 +1,1 @@
+"""Training: one update, the loop around it, and what watches it."""
