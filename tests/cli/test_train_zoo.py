@@ -80,7 +80,7 @@ def test_users_classes_are_known_to_load(workplace, run_tool):
     write_people(workplace)
     sets = register(workplace, "people_to_load", workplace / "people.json", workplace)
     recipe = "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml"
-    overrides = [*sets, *SMALL, "MODEL.ROI_HEADS.NUM_CLASSES", "1", "SOLVER.BASE_LR", "0.0"]
+    overrides = [*sets, *SMALL, "MODEL.ROI_HEADS.NUM_CLASSES", "1", "SOLVER.BASE_LR", "1e-9"]
     run_tool("train_net", "--config-file", recipe, *overrides, "OUTPUT_DIR", workplace / "run")
     weights = workplace / "run/model_final.pth"
     model = thingstuff.load(recipe, weights, score_thresh=0.0, overrides=overrides)

@@ -55,18 +55,26 @@ def first_record():
 # ---- which mapper ------------------------------------------------------------------------------------------------
 
 
-def test_without_a_name_it_is_detectron2s(tiny_cfg, named):
+def test_without_a_name_it_is_the_training_mapper(tiny_cfg, named):
+    from thingstuff.data.augment.mapper import TrainingMapper
     from thingstuff.data.mappers import build_mapper
 
-    assert build_mapper(tiny_cfg()) is None
-    assert build_mapper(named("")) is None
+    assert isinstance(build_mapper(tiny_cfg(), []), TrainingMapper)
+    assert isinstance(build_mapper(named(""), []), TrainingMapper)
 
 
 def test_a_project_adds_its_own_by_a_decorator(named, own_mapper):
     from thingstuff.data.mappers import build_mapper
 
     cfg = named("mine")
-    assert build_mapper(cfg)({"image_id": 3}) == {"image_id": 3, "seed": cfg.SEED}
+    assert build_mapper(cfg, [])({"image_id": 3}) == {"image_id": 3, "seed": cfg.SEED}
+
+
+def test_a_builder_that_asks_for_the_records_gets_them(named, own_mapper):
+    from thingstuff.data.mappers import build_mapper, register_mapper
+
+    register_mapper("counting")(lambda cfg, records: lambda record: {**record, "of": len(records)})
+    assert build_mapper(named("counting"), [{}, {}])({"image_id": 3}) == {"image_id": 3, "of": 2}
 
 
 def test_a_name_is_given_once(own_mapper):
@@ -81,7 +89,7 @@ def test_an_unknown_name_is_answered_with_the_known_ones(named, own_mapper):
     from thingstuff.data.mappers import build_mapper
 
     with pytest.raises(ConfigError, match=r"DATASET_MAPPER_NAME is mien, expected one of mine, panoptic_deeplab"):
-        build_mapper(named("mien"))
+        build_mapper(named("mien"), [])
 
 
 # ---- Panoptic-DeepLab --------------------------------------------------------------------------------------------
@@ -92,7 +100,7 @@ def test_panoptic_deeplab_gets_its_mapper_without_a_name(panoptic_deeplab):
 
     from thingstuff.data.mappers import build_mapper
 
-    assert isinstance(build_mapper(panoptic_deeplab()), PanopticDeeplabDatasetMapper)
+    assert isinstance(build_mapper(panoptic_deeplab(), []), PanopticDeeplabDatasetMapper)
 
 
 def test_targets_are_those_of_the_panoptic_truth(panoptic_deeplab, small_shapes, monkeypatch):
@@ -103,7 +111,7 @@ def test_targets_are_those_of_the_panoptic_truth(panoptic_deeplab, small_shapes,
 
     monkeypatch.setattr(transforms, "RandomFlip", transforms.NoOpTransform)
     record = first_record()
-    sample = build_mapper(panoptic_deeplab())(record)
+    sample = build_mapper(panoptic_deeplab(), [])(record)
     red, green, blue = np.moveaxis(cv2.imread(record["pan_seg_file_name"])[:, :, ::-1].astype(int), 2, 0)
     ids = red + 256 * green + 256**2 * blue
     y, x = np.indices(ids.shape)
@@ -123,7 +131,7 @@ def test_a_record_stays_as_it_was(panoptic_deeplab):
     from thingstuff.data.mappers import build_mapper
 
     record, same = first_record(), first_record()
-    build_mapper(panoptic_deeplab())(record)
+    build_mapper(panoptic_deeplab(), [])(record)
     assert record == same
 
 
@@ -131,18 +139,18 @@ def test_a_set_of_the_other_convention_is_refused(panoptic_deeplab):
     from thingstuff.data.mappers import build_mapper
 
     with pytest.raises(ConfigError, match="shapes_train has no label_divisor.*such as shapes_train_standard"):
-        build_mapper(panoptic_deeplab("DATASETS.TRAIN", "('shapes_train',)"))
+        build_mapper(panoptic_deeplab("DATASETS.TRAIN", "('shapes_train',)"), [])
 
 
 def test_too_few_classes_are_refused(panoptic_deeplab):
     from thingstuff.data.mappers import build_mapper
 
     with pytest.raises(ConfigError, match="has 10 classes, but MODEL.SEM_SEG_HEAD.NUM_CLASSES is 9: set it to 10"):
-        build_mapper(panoptic_deeplab("MODEL.SEM_SEG_HEAD.NUM_CLASSES", "9"))
+        build_mapper(panoptic_deeplab("MODEL.SEM_SEG_HEAD.NUM_CLASSES", "9"), [])
 
 
 def test_its_project_must_be_imported(named):
     from thingstuff.data.mappers import build_mapper
 
     with pytest.raises(ConfigError, match="name detectron2.projects.panoptic_deeplab in IMPORTS"):
-        build_mapper(named("panoptic_deeplab"))
+        build_mapper(named("panoptic_deeplab"), [])

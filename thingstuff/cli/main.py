@@ -15,9 +15,10 @@ COMMANDS = {
     "tune_merge": "find better thresholds of the merge on stored predictions",
     "figures": "draw figures of results and trainings, from their files",
     "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
-    "dataset": "write the embedded data set",
+    "dataset": "check, convert, split, merge, count and look at data sets",
     "benchmark": "measure speed against the reference programs",
     "zoo": "list, build and try the configs of Detectron2's model zoo",
+    "verify_resume": "prove that a killed training goes on exactly where it was",
     "doctor": "check the installation and say what mends it",
     "install_detectron2": "install a Detectron2 that works on today's PyTorch",
 }

@@ -5,6 +5,7 @@ Examples:
   train_net.py --config-file model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_FPN_3x.yaml SOLVER.IMS_PER_BATCH 4
   train_net.py --config-file configs/coco/mask_rcnn_R_50_FPN_3x.yaml --dataset my_data.yaml
   train_net.py --config-file configs/shapes/mask_rcnn.yaml --eval-only MODEL.WEIGHTS output/model_final.pth
+  torchrun --nproc-per-node 2 tools/train_net.py --config-file configs/shapes/mask_rcnn.yaml
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +73,39 @@ def _train_net(args: argparse.Namespace) -> int:
     args.eval_only = args.eval_only or _has_nothing_to_train(cfg)
     if args.seeds:
         _refuse_odd_repeats(args, cfg)
-        return _repeat(args, cfg)
-    code = _launch(args, cfg)
-    return code or _show(cfg.OUTPUT_DIR, args.eval_only)
+    with _torchrun(args, cfg) as is_main:
+        if args.seeds:
+            return _repeat(args, cfg)
+        code = _launch(args, cfg)
+        return code or (_show(cfg.OUTPUT_DIR, args.eval_only) if is_main else 0)
+
+
+@contextmanager
+def _torchrun(args: argparse.Namespace, cfg: Any) -> Iterator[bool]:
+    """Among torchrun's processes, if it started this one; whether this is the main one."""
+    from thingstuff.engine.launching import Torchrun
+
+    group = Torchrun.detect()
+    if group is None:
+        yield True
+        return
+    if args.num_gpus * args.num_machines > 1:
+        raise ConfigError("torchrun starts the processes already: leave --num-gpus and --num-machines out")
+    if args.seeds:
+        raise ConfigError("--seeds repeats a training in one process after the other: run it without torchrun")
+    args.resume = args.resume or group.restarts > 0
+    group.join(cfg.MODEL.DEVICE)
+    try:
+        yield group.rank == 0
+    finally:
+        group.leave()
 
 
 def run_config(config_file: str, overrides: list[str]) -> None:
     """What `train_net --config-file FILE KEY VALUE ...` does, for commands that train on their way."""
     cfg = _ready_config(config_file, overrides, gpus=1, machines=1)
     eval_only = _has_nothing_to_train(cfg)
-    _job(cfg, resume=False, eval_only=eval_only)
+    _job(cfg, resume=False, eval_only=eval_only, overrides=overrides[::2])
     _show(cfg.OUTPUT_DIR, eval_only=eval_only)
 
 
@@ -112,11 +137,11 @@ def _launch(args: argparse.Namespace, cfg: Any) -> int:
     from torch.multiprocessing import ProcessExitedException
 
     if args.num_gpus * args.num_machines <= 1:
-        _job(cfg, args.resume, args.eval_only)
+        _job(cfg, args.resume, args.eval_only, args.opts[::2])
         return 0
     try:
         machines = (args.num_machines, args.machine_rank, args.dist_url)
-        launch(_spawned_job, args.num_gpus, *machines, args=(cfg, args.resume, args.eval_only))
+        launch(_spawned_job, args.num_gpus, *machines, args=(cfg, args.resume, args.eval_only, args.opts[::2]))
     except ProcessExitedException as error:
         if error.exit_code != EXIT_USER_ERROR:
             raise
@@ -124,22 +149,22 @@ def _launch(args: argparse.Namespace, cfg: Any) -> int:
     return 0
 
 
-def _job(cfg: Any, resume: bool, eval_only: bool) -> None:
+def _job(cfg: Any, resume: bool, eval_only: bool, overrides: Sequence[str]) -> None:
     from detectron2.utils import comm
 
     from thingstuff.engine.run import evaluate_only, results_path, train
     from thingstuff.report.pictures import write_pictures
 
-    model = (evaluate_only if eval_only else train)(cfg, resume)
+    model = evaluate_only(cfg, resume) if eval_only else train(cfg, resume, overrides)
     if comm.is_main_process():
         write_pictures(
             cfg, getattr(model, "module", model), results_path(cfg.OUTPUT_DIR, eval_only).with_name(PICTURES)
         )
 
 
-def _spawned_job(cfg: Any, resume: bool, eval_only: bool) -> None:
+def _spawned_job(cfg: Any, resume: bool, eval_only: bool, overrides: Sequence[str]) -> None:
     try:
-        _job(cfg, resume, eval_only)
+        _job(cfg, resume, eval_only, overrides)
     except UserError as error:
         print(f"train_net: error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
@@ -205,7 +230,11 @@ def _train_python_config(args: argparse.Namespace) -> int:
     if args.seeds:
         raise ConfigError("--seeds needs a YAML config: a Python config sets its seed itself")
     from thingstuff.engine.device import require_gpus
+    from thingstuff.engine.launching import Torchrun
     from thingstuff.engine.lazy_run import load_python_config
+
+    if Torchrun.detect() is not None:
+        raise ConfigError("a Python config is started by --num-gpus: leave torchrun out")
 
     require_gpus(args.num_gpus, args.num_machines)
     cfg = load_python_config(args.config_file, args.opts)

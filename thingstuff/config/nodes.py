@@ -56,7 +56,7 @@ def _add_solver_config(solver: CfgNode) -> None:
 
 def _add_model_config(model: CfgNode) -> None:
     # Heads whose number of classes differs from that in MODEL.WEIGHTS start anew, and a line says which; otherwise
-    # such weights are refused. A declared data set that sets the number of classes turns it on.
+    # such weights are refused. A declared data set turns it on.
     model.REINIT_HEADS = False
     # Anchor sizes and aspect ratios from the boxes of the training set, as they are after resizing.
     model.ANCHOR_GENERATOR.FROM_DATA = False

@@ -3,22 +3,26 @@
 A project adds its own under a name, in a module that its config lists in `IMPORTS`:
 
     @register_mapper("my_mapper")
-    def build_my_mapper(cfg):
+    def build_my_mapper(cfg):  # or (cfg, records), to be given the training records too
         return MyMapper(cfg)
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
+from thingstuff.data.augment.mapper import TrainingMapper
+from thingstuff.data.augment.panoptic_mapper import PanopticMapper
 from thingstuff.errors import ConfigError
 
+Records = Sequence[dict[str, Any]]
 Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]  # as in Detectron2, None skips the record
-Builder = Callable[[CfgNode], Mapper]
+Builder = Callable[..., Mapper]
 
 KEY = "DATASET_MAPPER_NAME"
 
@@ -26,18 +30,22 @@ _BUILDERS: dict[str, Builder] = {}
 _NAME_BY_MODEL = {"PanopticDeepLab": "panoptic_deeplab"}  # META_ARCHITECTURE -> the mapper it cannot do without
 
 
-def build_mapper(cfg: CfgNode) -> Mapper | None:
-    """The training mapper of `INPUT.DATASET_MAPPER_NAME` or, without one, of the model; None: Detectron2's default."""
+def build_mapper(cfg: CfgNode, records: Records) -> Mapper:
+    """The training mapper of `INPUT.DATASET_MAPPER_NAME` or, without one, of the model, and else a `TrainingMapper`.
+
+    `records` are those of the training, from which copy-paste draws.
+    """
     name = cfg.INPUT[KEY] or _NAME_BY_MODEL.get(cfg.MODEL.META_ARCHITECTURE)
     if not name:
-        return None
+        return TrainingMapper(cfg, records)
     if name not in _BUILDERS:
         raise ConfigError(f"INPUT.{KEY} is {name}, expected one of {', '.join(sorted(_BUILDERS))}, or nothing")
-    return _BUILDERS[name](cfg)
+    builder = _BUILDERS[name]
+    return builder(cfg, records=records) if "records" in inspect.signature(builder).parameters else builder(cfg)
 
 
 def register_mapper(name: str) -> Callable[[Builder], Builder]:
-    """A decorator: the function below it, `cfg -> mapper`, becomes known as `name`."""
+    """A decorator: the function below it, `cfg -> mapper` or `(cfg, records) -> mapper`, becomes known as `name`."""
 
     def add(builder: Builder) -> Builder:
         if _BUILDERS.get(name, builder) is not builder:
@@ -52,8 +60,8 @@ def register_mapper(name: str) -> Callable[[Builder], Builder]:
 
 
 @register_mapper("panoptic_deeplab")
-def _panoptic_deeplab(cfg: CfgNode) -> Mapper:
-    """Panoptic files to semantic labels, centres and offsets, by the mapper of Detectron2's project."""
+def _panoptic_deeplab(cfg: CfgNode, records: Records) -> Mapper:
+    """Panoptic files to semantic labels, centres and offsets, by the targets of Detectron2's project."""
     from detectron2.projects.panoptic_deeplab import PanopticDeeplabDatasetMapper
 
     if "GAUSSIAN_SIGMA" not in cfg.INPUT:
@@ -61,7 +69,8 @@ def _panoptic_deeplab(cfg: CfgNode) -> Mapper:
     for name in cfg.DATASETS.TRAIN:
         _refuse_separated(name)
         _refuse_unknown_classes(cfg, name)
-    return PanopticDeeplabDatasetMapper(cfg)
+    changed = cfg.INPUT.JITTER.ENABLED or cfg.INPUT.COPY_PASTE.ENABLED or cfg.INPUT.MAX_PIXELS > 0
+    return PanopticMapper(cfg, records) if changed else PanopticDeeplabDatasetMapper(cfg)
 
 
 def _refuse_separated(name: str) -> None:

@@ -20,7 +20,7 @@ from thingstuff.config import config_path
 from thingstuff.console import start_console
 from thingstuff.data.catalog import register_shapes
 from thingstuff.engine.run import WEIGHTS_FILE, open_output, results_path
-from thingstuff.engine.training.progress import TrainingProgress
+from thingstuff.engine.training.hooks.progress import TrainingProgress
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError
 from thingstuff.files import write_json
@@ -74,7 +74,8 @@ def _train(cfg: DictConfig, model: torch.nn.Module, resume: bool) -> dict[str, A
     use_amp = cfg.train.amp.enabled and cfg.train.device != "cpu"
     trainer = (AMPTrainer if use_amp else SimpleTrainer)(ddp_model, loader, optimizer)
     trainer.start_iter = 0
-    checkpointer = Checkpointer(ddp_model, cfg.train.output_dir, trainer=trainer)
+    reinit = cfg.train.get("reinit_heads", False)
+    checkpointer = Checkpointer(ddp_model, cfg.train.output_dir, reinit_heads=reinit, trainer=trainer)
     checkpointer.resume_or_load(cfg.train.init_checkpoint, resume=resume)
     if resume and checkpointer.has_checkpoint():
         trainer.start_iter = trainer.iter + 1

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ from thingstuff.console import start_console
 from thingstuff.data.catalog import require_datasets
 from thingstuff.data.declared.declare import is_declared, register_declared
 from thingstuff.data.declared.quick_check import check_registered
+from thingstuff.data.records import Records, training_records
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import start_log
+from thingstuff.engine.training.for_data import settle_for_data
+from thingstuff.engine.training.recipe import check_recipe, finetune_defaults, settle_recipe
+from thingstuff.engine.training.same_recipe import refuse_other_recipe, settled_before
 from thingstuff.engine.training.trainer import Trainer
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError
@@ -37,8 +42,13 @@ _RUN_FILES = ("metrics.json", RESULTS_FILE, WEIGHTS_FILE, "last_checkpoint")
 logger = logging.getLogger(__name__)
 
 
-def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
-    """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model."""
+def train(
+    cfg: CfgNode, resume: bool = False, overrides: Collection[str] = (), trainer_class: type[Trainer] = Trainer
+) -> torch.nn.Module:
+    """Train, evaluate, and write `model_final.pth`, `results.json`, `metrics.json` and logs; the trained model.
+
+    `overrides` are the keys that a user gave beside the config: what data and devices suggest does not replace them.
+    """
     _begin(cfg)
     names = [*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST]
     require_datasets(names)
@@ -49,18 +59,33 @@ def train(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     if both:
         logger.warning("%s is trained and tested on: AP will say how well it is remembered", ", ".join(sorted(both)))
     _seed(cfg)
+    records = training_records(cfg)
+    if resume:
+        settled_before(cfg, Path(cfg.OUTPUT_DIR))
     with _registered_names():
-        trainer = Trainer(cfg)
+        lines = _settle(cfg, records, overrides)
+        lines += refuse_other_recipe(cfg, Path(cfg.OUTPUT_DIR)) if resume else []
+        trainer = trainer_class(cfg, records)
     trainer.resume_or_load(resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=resume)
     _write_config(cfg)
-    logger.info("%s", _what_is_trained(cfg, trainer))
+    for line in (*lines, _what_is_trained(cfg, trainer)):
+        logger.info("%s", line)
     start = time.perf_counter()
     results = trainer.train()
     seconds = time.perf_counter() - start - trainer.evaluation_seconds
     weights = str(Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE)
     _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, seconds, weights)
     return trainer.model
+
+
+def _settle(cfg: CfgNode, records: Records, overrides: Collection[str]) -> list[str]:
+    """What the recipe leaves to the data and the devices, in place; a line for each."""
+    processes = comm.get_world_size()
+    lines = finetune_defaults(cfg, len(records), overrides, processes)
+    lines += settle_recipe(cfg, len(records), overrides)
+    check_recipe(cfg, processes)
+    return [*lines, *settle_for_data(cfg, records)]
 
 
 def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
@@ -93,11 +118,8 @@ def _begin(cfg: CfgNode) -> None:
 def _require_training(cfg: CfgNode) -> None:
     if not cfg.DATASETS.TRAIN:
         raise ConfigError("DATASETS.TRAIN is empty: there is nothing to train on (is --config-file given?)")
-    for key in ("MAX_ITER", "IMS_PER_BATCH"):
-        if cfg.SOLVER[key] < 1:
-            raise ConfigError(f"SOLVER.{key} is {cfg.SOLVER[key]}, expected 1 or more")
-    if cfg.SOLVER.IMS_PER_BATCH % comm.get_world_size():
-        raise ConfigError(f"SOLVER.IMS_PER_BATCH must be a multiple of the {comm.get_world_size()} GPUs")
+    if cfg.SOLVER.MAX_ITER < 1:
+        raise ConfigError(f"SOLVER.MAX_ITER is {cfg.SOLVER.MAX_ITER}, expected 1 or more")
 
 
 @contextmanager
@@ -115,7 +137,10 @@ def _registered_names() -> Iterator[None]:
 def _seed(cfg: CfgNode) -> None:
     """As Detectron2 does: a seed below 0 means a new one every time; every process has its own."""
     seed_all_rng(None if cfg.SEED < 0 else cfg.SEED + comm.get_rank())
-    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK
+    torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not cfg.SOLVER.DETERMINISTIC
+    if cfg.SOLVER.DETERMINISTIC:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
+    torch.use_deterministic_algorithms(cfg.SOLVER.DETERMINISTIC, warn_only=True)
 
 
 def _what_is_trained(cfg: CfgNode, trainer: Trainer) -> str:

@@ -152,6 +152,8 @@ def _records(categories: Categories, split: PreparedSplit) -> list[dict[str, Any
 
 
 def _settle(cfg: CfgNode, name: str, given: Mapping[str, str]) -> None:
+    if "MODEL.REINIT_HEADS" not in given:
+        cfg.MODEL.REINIT_HEADS = True  # what it means for the weights, they say when they are loaded
     for key, count in class_counts(cfg, name).items():
         if key in given and given[key] != str(count):
             raise ConfigError(f"{key} {given[key]}: data set {name} has {count}: leave the key out")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 
 from thingstuff.errors import WeightsError
 
@@ -28,11 +30,29 @@ def read_weights_file(path: Path) -> dict[str, Any]:
         raise WeightsError(f"no weights at {path}: check MODEL.WEIGHTS")
     reader = {".pkl": _read_pkl, ".safetensors": _read_safetensors, ".pyth": _read_pyth}.get(path.suffix, _read_pth)
     try:
-        return reader(path)
-    except (pickle.UnpicklingError, SafetensorError, EOFError, RuntimeError, ValueError, KeyError) as error:
-        if isinstance(error, WeightsError):
-            raise
+        content = reader(path)
+    except WeightsError:
+        raise
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # what a damaged pickle raises can be anything
         raise WeightsError(f"{path} is damaged, cut short or no file of weights: fetch it again") from error
+    _make_tensors(path, content["model"])
+    return content
+
+
+def _make_tensors(path: Path, model: Any) -> None:
+    """In place: the dictionary of a PyTorch file carries the versions of its modules."""
+    if not isinstance(model, dict):
+        raise WeightsError(f"{path} holds a {type(model).__name__} as its model, expected a dictionary of tensors")
+    for name, value in model.items():
+        try:
+            if isinstance(value, np.ndarray):
+                model[name] = torch.from_numpy(value.astype(value.dtype.newbyteorder("=")))
+        except TypeError:
+            pass  # of objects or texts
+        if not isinstance(name, str) or not isinstance(model[name], torch.Tensor):
+            raise WeightsError(f"{path}: {name} is a {type(value).__name__}, expected tensors by name")
 
 
 def _read_pth(path: Path) -> dict[str, Any]:
@@ -47,7 +67,9 @@ def _read_pyth(path: Path) -> dict[str, Any]:
 
 def _torch_load(path: Path) -> dict[str, Any]:
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Detected pickle protocol", UserWarning)  # an error follows, or none
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not _looks_like_torch(path):
             raise

@@ -1,0 +1,1 @@
+"""What watches a training and acts between its steps, one matter a file."""
