@@ -26,12 +26,13 @@ from thingstuff.data.records import Records, training_records
 from thingstuff.engine.evaluate import evaluate
 from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
-from thingstuff.engine.run_log import start_log
+from thingstuff.engine.run_log import forget_from, start_log
 from thingstuff.engine.training.for_data import settle_for_data
 from thingstuff.engine.training.recipe import check_recipe, finetune_defaults, settle_recipe
 from thingstuff.engine.training.same_recipe import refuse_other_recipe, settled_before
 from thingstuff.engine.training.trainer import Trainer
 from thingstuff.engine.weights.checkpoint import Checkpointer
+from thingstuff.engine.weights.write import write_safetensors
 from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json
 
@@ -69,13 +70,18 @@ def train(
     trainer.resume_or_load(resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=resume)
     _write_config(cfg)
+    if resume and comm.is_main_process():
+        forget_from(Path(cfg.OUTPUT_DIR) / "metrics.json", trainer.start_iter)
     for line in (*lines, _what_is_trained(cfg, trainer)):
         logger.info("%s", line)
     start = time.perf_counter()
     results = trainer.train()
     seconds = time.perf_counter() - start - trainer.evaluation_seconds
-    weights = str(Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE)
-    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, seconds, weights)
+    weights = Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE
+    trainer.take_mean()
+    if cfg.SOLVER.SAFETENSORS and comm.is_main_process():
+        write_safetensors(weights.with_suffix(".safetensors"), trainer.checkpointer.model.state_dict())
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, str(weights), (seconds, trainer.max_iter))
     return trainer.model
 
 
@@ -104,7 +110,7 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
     checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=True)
     results = evaluate(cfg, model, option)
-    _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, None, cfg.MODEL.WEIGHTS)
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, cfg.MODEL.WEIGHTS)
     return model
 
 
@@ -188,15 +194,17 @@ def results_path(output_dir: str | Path, eval_only: bool) -> Path:
 
 
 def _write_results(
-    cfg: CfgNode, path: Path, results: dict[str, Any], train_seconds: float | None, weights: str
+    cfg: CfgNode, path: Path, results: dict[str, Any], weights: str, training: tuple[float, int] | None = None
 ) -> None:
+    """`training`: its seconds without evaluations, and its steps."""
     if not comm.is_main_process():
         return
+    seconds, steps = training or (None, None)
     summary = {
         "results": results,
         "weights": weights,
-        "train_seconds": train_seconds,
-        "iterations": cfg.SOLVER.MAX_ITER if train_seconds is not None else None,
+        "train_seconds": seconds,
+        "iterations": steps,
         "seed": cfg.SEED,
         "device": cfg.MODEL.DEVICE,
     }

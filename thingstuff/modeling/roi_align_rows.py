@@ -1,9 +1,10 @@
 """RoIAlign on a CPU as weighted sums of rows: each pixel's channels are one row, read and added as a whole.
 
 torchvision's CPU kernel computes the bilinear weights of every sample anew for each channel, forward and backward, and
-its backward takes a fifth of a training step in fp32 and a third in bf16. The weights of a bin are a product of weights
-along y and along x, so that the samples that fall between the same pixels are merged here, and PyTorch's embedding bag,
-which is vectorised over channels in both directions, does the rest. Results differ from torchvision's by rounding.
+its backward takes a sixth of a training step in fp32 and a quarter in bf16. The weights of a bin are a product of
+weights along y and along x, so that the samples that fall between the same pixels are merged here, and PyTorch's
+embedding bag, which is vectorised over channels in both directions, does the rest. Results differ from torchvision's by
+rounding.
 """
 
 from __future__ import annotations

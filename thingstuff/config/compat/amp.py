@@ -1,12 +1,12 @@
 """Mixed precision in Detectron2 warns, rounds boxes, and on a CPU depends on the version of torchvision.
 
-- `AMPTrainer` uses `torch.cuda.amp`, and since torch 2.4 `torch.cuda.amp.autocast` and `torch.cuda.amp.GradScaler` raise
-  a FutureWarning when they are made. They are older names of `torch.amp.autocast("cuda")` and
+- `AMPTrainer` uses `torch.cuda.amp`, and since torch 2.4 `torch.cuda.amp.autocast` and `torch.cuda.amp.GradScaler`
+  raise a FutureWarning when they are made. They are older names of `torch.amp.autocast("cuda")` and
   `torch.amp.GradScaler("cuda")`, so writing the new names changes nothing else, and it keeps working when the old ones
   are gone.
-- `ROIAlign` gives boxes the dtype of the features. bf16 has 8 bits: a corner at 500 px moves by up to a pixel, and pooled
-  features are off by several percent. Under autocast torchvision computes in float32 anyway, so the boxes stay as they
-  are; a model that was turned to half precision as a whole is left alone.
+- `ROIAlign` gives boxes the dtype of the features. bf16 has 8 bits: a corner at 500 px moves by up to a pixel, and
+  pooled features are off by several percent. Under autocast torchvision computes in float32 anyway, so the boxes stay
+  as they are; a model that was turned to half precision as a whole is left alone.
 - `batched_nms` hands on scores in bf16 beside float32 boxes, which torchvision's CPU kernel refuses unless it has an
   autocast rule for it. The scores become float32 like the boxes; their order, and so the result, is the same.
 - Deformable convolutions through torchvision know no bf16 on a CPU. Under autocast they compute in float32 there.
@@ -71,7 +71,7 @@ def _mend_deform_conv(layers: ModuleType) -> None:
 
 
 def in_float32(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
-    """`function` on tensors and plain arguments, on a CPU under autocast in float32; the result has the first's dtype."""
+    """`function`, which on a CPU under autocast computes in float32; its result has the dtype of its first argument."""
     import torch
 
     @functools.wraps(function)

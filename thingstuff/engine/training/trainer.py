@@ -182,6 +182,12 @@ class Trainer(DefaultTrainer):
         with self._mean_in_model():
             return measure()
 
+    def take_mean(self) -> None:
+        """After the training: the model has the weights that were evaluated and saved."""
+        if self.averaged is not None:
+            self.averaged.exchange()
+            self.averaged = None
+
     def _mean_in_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self.averaged is None else self.averaged.in_model()
 
