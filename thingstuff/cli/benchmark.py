@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from thingstuff.benchmark import train
 from thingstuff.benchmark.machine import describe_machine
-from thingstuff.benchmark.measure import Measurement, MemoryRow, Row, measure
+from thingstuff.benchmark.measure import MemoryRow, Row, measure
 from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
@@ -18,6 +19,7 @@ from thingstuff.report.table import text_table
 
 HEADERS = ("case", "reference", "ours {unit}", "reference {unit}", "ratio", "equal")
 EXIT_UNEQUAL = 1
+AnyRows = Sequence[Row] | Sequence[MemoryRow] | Sequence[train.TrainRow]
 _TIME_NOTE = "median of {args.repeats} alternating turns; ratio = reference / ours: above 1, ours is faster"
 _MEMORY_NOTE = (
     "peak above the loaded records, each in a process of its own; ratio = reference / ours: above 1, ours is smaller"
@@ -33,27 +35,25 @@ def build_parser() -> argparse.ArgumentParser:
     names = parser.add_subparsers(dest="measurement", metavar="MEASUREMENT", required=True)
     for name, measurement in MEASUREMENTS.items():
         one = names.add_parser(name, help=measurement.summary, description=measurement.summary)
+        _add_common_arguments(one, has_memory=measurement.memory is not None)
         measurement.add_arguments(one)
-        _add_common_arguments(one, measurement)
+    one = names.add_parser(train.NAME, help=train.SUMMARY, description=train.SUMMARY)
+    _add_common_arguments(one, has_memory=False)
+    train.add_arguments(one)
     return parser
 
 
-def _add_common_arguments(parser: argparse.ArgumentParser, measurement: Measurement) -> None:
+def _add_common_arguments(parser: argparse.ArgumentParser, has_memory: bool) -> None:
     parser.add_argument("--repeats", type=int, default=5, help="measured turns of each case (default 5)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the machine and the rows to this file")
-    if measurement.memory:
+    if has_memory:
         parser.add_argument("--memory", action="store_true", help="measure peak memory instead of time")
 
 
 def _benchmark(args: argparse.Namespace) -> int:
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be 1 or more, got {args.repeats}")
-    measurement = MEASUREMENTS[args.measurement]
-    rows: list[Row] | list[MemoryRow]
-    if measurement.memory and args.memory:
-        rows = list(measurement.memory(args))
-    else:
-        rows = [measure(case, args.repeats) for case in measurement.cases(args)]
+    rows = _rows(args)
     machine = describe_machine()
     if args.json:
         write_json(args.json, {"machine": machine, "rows": [asdict(row) for row in rows]})
@@ -61,7 +61,19 @@ def _benchmark(args: argparse.Namespace) -> int:
     return 0 if all(row.equal for row in rows) else EXIT_UNEQUAL
 
 
-def _table(rows: Sequence[Row | MemoryRow], args: argparse.Namespace, machine: dict[str, str | int | None]) -> str:
+def _rows(args: argparse.Namespace) -> AnyRows:
+    if args.measurement == train.NAME:
+        return list(train.rows(args))
+    measurement = MEASUREMENTS[args.measurement]
+    if measurement.memory and args.memory:
+        return list(measurement.memory(args))
+    return [measure(case, args.repeats) for case in measurement.cases(args)]
+
+
+def _table(rows: AnyRows, args: argparse.Namespace, machine: dict[str, str | int | None]) -> str:
+    if args.measurement == train.NAME:
+        parts = train.table_parts(rows, args)
+        return text_table(**parts | {"footnotes": [*parts["footnotes"], *_machine_notes(args, machine)]})
     of_memory = getattr(args, "memory", False)
     headers = [header.format(unit="MiB" if of_memory else "ms") for header in HEADERS]
     return text_table(
