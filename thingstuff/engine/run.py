@@ -78,11 +78,11 @@ def train(
     results = trainer.train()
     seconds = time.perf_counter() - start - trainer.evaluation_seconds
     weights = Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE
-    trainer.take_mean()
+    model = trainer.finished_model()
     if cfg.SOLVER.SAFETENSORS and comm.is_main_process():
-        write_safetensors(weights.with_suffix(".safetensors"), trainer.checkpointer.model.state_dict())
+        write_safetensors(weights.with_suffix(".safetensors"), model.state_dict())
     _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, str(weights), (seconds, trainer.max_iter))
-    return trainer.model
+    return model
 
 
 def _settle(cfg: CfgNode, records: Records, overrides: Collection[str]) -> list[str]:

@@ -19,20 +19,25 @@ class AveragedWeights:
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
-        self._own = {name: value for name, value in model.state_dict().items() if isinstance(value, Tensor)}
-        self.other = {name: value.clone() for name, value in self._own.items()}
+        self._model = model
+        self.other = {name: value.clone() for name, value in self._own().items()}
         self._decay = decay
         self._updates = 0
+
+    def _own(self) -> dict[str, Tensor]:
+        """Looked up every time: a change of layout or device gives a model new tensors."""
+        return {name: value for name, value in self._model.state_dict().items() if isinstance(value, Tensor)}
 
     @torch.no_grad()
     def update(self) -> None:
         """After a step of the optimiser."""
         self._updates += 1
         decay = min(self._decay, (1 + self._updates) / (_FIRST + self._updates))
-        floating = [name for name, value in self._own.items() if value.is_floating_point()]
-        torch._foreach_lerp_([self.other[n] for n in floating], [self._own[n] for n in floating], 1 - decay)
-        for name in self._own.keys() - set(floating):
-            self.other[name].copy_(self._own[name])
+        own = self._own()
+        floating = [name for name, value in own.items() if value.is_floating_point()]
+        torch._foreach_lerp_([self.other[n] for n in floating], [own[n] for n in floating], 1 - decay)
+        for name in own.keys() - set(floating):
+            self.other[name].copy_(own[name])
 
     @contextmanager
     def in_model(self) -> Iterator[None]:
@@ -45,7 +50,7 @@ class AveragedWeights:
 
     @torch.no_grad()
     def exchange(self) -> None:
-        for name, value in self._own.items():
+        for name, value in self._own().items():
             kept = value.clone()
             value.copy_(self.other[name])
             self.other[name].copy_(kept)

@@ -38,7 +38,7 @@ from thingstuff.engine.training.rng import capture_rng, restore_rng
 from thingstuff.engine.training.solver import build_lr_scheduler, build_optimizer
 from thingstuff.engine.training.update import Outcome, Update
 from thingstuff.engine.weights.checkpoint import Checkpointer
-from thingstuff.modeling.training_speed import prepare_model
+from thingstuff.modeling.training_speed import plain_layout, prepare_model
 
 _WRITE_EVERY_STEPS = 20
 
@@ -182,18 +182,20 @@ class Trainer(DefaultTrainer):
         with self._mean_in_model():
             return measure()
 
-    def take_mean(self) -> None:
-        """After the training: the model has the weights that were evaluated and saved."""
+    def finished_model(self) -> torch.nn.Module:
+        """After the training: the model with the weights that were evaluated and saved."""
         if self.averaged is not None:
             self.averaged.exchange()
             self.averaged = None
+        return self.checkpointer.model.to(memory_format=torch.contiguous_format)
 
     def _mean_in_model(self) -> AbstractContextManager[None]:
         return nullcontext() if self.averaged is None else self.averaged.in_model()
 
     def _evaluate(self) -> dict[str, Any]:
         start = time.perf_counter()
-        self.results = evaluate(self.cfg, self.model, self.panoptic)
+        with plain_layout(self.model):
+            self.results = evaluate(self.cfg, self.model, self.panoptic)
         self.evaluation_seconds += time.perf_counter() - start
         # metrics.json keeps Detectron2's keys, which name the data set only where there are several
         return next(iter(self.results.values())) if len(self.results) == 1 else self.results
