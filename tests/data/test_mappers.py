@@ -59,7 +59,7 @@ def test_without_a_name_it_is_the_training_mapper(tiny_cfg, named):
     from thingstuff.data.augment.mapper import TrainingMapper
     from thingstuff.data.mappers import build_mapper
 
-    assert isinstance(build_mapper(tiny_cfg(), []), TrainingMapper)
+    assert isinstance(build_mapper(tiny_cfg("shapes/semantic.yaml"), []), TrainingMapper)
     assert isinstance(build_mapper(named(""), []), TrainingMapper)
 
 

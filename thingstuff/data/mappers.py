@@ -10,18 +10,17 @@ A project adds its own under a name, in a module that its config lists in `IMPOR
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
 
 from thingstuff.data.augment.mapper import TrainingMapper
 from thingstuff.data.augment.panoptic_mapper import PanopticMapper
+from thingstuff.data.naming_mapper import Mapper
+from thingstuff.data.records import Records
 from thingstuff.errors import ConfigError
 
-Records = Sequence[dict[str, Any]]
-Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]  # as in Detectron2, None skips the record
 Builder = Callable[..., Mapper]
 
 KEY = "DATASET_MAPPER_NAME"

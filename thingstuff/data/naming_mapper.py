@@ -9,7 +9,7 @@ from typing import Any
 
 from thingstuff.errors import DataError, UserError
 
-Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]
+Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]  # as in Detectron2, None skips the record
 
 # what image readers and Detectron2's own comparison of sizes raise
 _DAMAGE = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error)

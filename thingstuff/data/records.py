@@ -11,7 +11,8 @@ from detectron2.data import DatasetCatalog, MetadataCatalog, get_detection_datas
 
 from thingstuff.errors import ConfigError, DataError
 
-Records = list[dict[str, Any]]
+_NOTHING_LEFT = "No valid data found"  # as Detectron2 says it
+Records = Sequence[dict[str, Any]]
 
 
 def load_records(name: str) -> Records:
@@ -43,7 +44,14 @@ def _broken_file_of(names: str) -> Iterator[None]:
         yield
     except DataError:
         raise
-    except (ValueError, KeyError, AssertionError, OSError) as error:
+    except AssertionError as error:
+        if not str(error).startswith(_NOTHING_LEFT):
+            raise DataError(f"data set {names} cannot be read: {error}") from error
+        raise DataError(
+            f"no image of data set {names} has an object that could be learnt (crowds are none): "
+            "DATALOADER.FILTER_EMPTY_ANNOTATIONS False keeps images without any"
+        ) from error
+    except (ValueError, KeyError, OSError) as error:
         raise DataError(f"data set {names} cannot be read: {type(error).__name__}: {error}") from error
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,11 +15,11 @@ from detectron2.utils import comm
 from torch.utils.data import DataLoader
 
 from thingstuff.data.naming_mapper import Mapper
+from thingstuff.data.records import Records
 from thingstuff.data.training.batches import TrainingBatches
 from thingstuff.data.training.seeded import SeededDataset
 from thingstuff.errors import ConfigError, SetupError
 
-Records = Sequence[dict[str, Any]]
 Batch = list[dict[str, Any]]
 
 _LOST_WORKER = "DataLoader worker"

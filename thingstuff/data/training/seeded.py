@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,10 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from thingstuff.data.naming_mapper import Mapper
 from thingstuff.data.training.batches import Sample
 from thingstuff.errors import DataError
-
-Mapper = Callable[[dict[str, Any]], dict[str, Any] | None]
 
 _MOST_TRIES = 1000  # of other records, for one that its mapper skipped
 
