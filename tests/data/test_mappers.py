@@ -60,7 +60,9 @@ def test_without_a_name_it_is_the_training_mapper(tiny_cfg, named):
     from thingstuff.data.mappers import build_mapper
 
     assert isinstance(build_mapper(tiny_cfg("shapes/semantic.yaml"), []), TrainingMapper)
-    assert isinstance(build_mapper(named(""), []), TrainingMapper)
+    cfg = named("")
+    cfg.INPUT.COPY_PASTE.ENABLED = False  # which would ask for something to paste
+    assert isinstance(build_mapper(cfg, []), TrainingMapper)
 
 
 def test_a_project_adds_its_own_by_a_decorator(named, own_mapper):
