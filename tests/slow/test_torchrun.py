@@ -12,6 +12,8 @@ from helpers import ROOT, TINY
 
 pytestmark = pytest.mark.slow
 
+PLAIN = ("MODEL.CHANNELS_LAST", "False", "SOLVER.AMP.ENABLED", "False")  # no rounding but that of the sum
+
 
 def average_gradients(folder):
     """What each process runs: one update on its own batch, with gradients exchanged; then its parts alone."""
@@ -27,7 +29,9 @@ def average_gradients(folder):
     from thingstuff.engine.training.update import Update
 
     require_datasets(["shapes_train", "shapes_val"])
-    cfg = load_config("thingstuff://shapes/mask_rcnn.yaml", [*TINY, "SOLVER.IMS_PER_BATCH", "4", "OUTPUT_DIR", folder])
+    cfg = load_config(
+        "thingstuff://shapes/mask_rcnn.yaml", [*TINY, "SOLVER.IMS_PER_BATCH", "4", *PLAIN, "OUTPUT_DIR", folder]
+    )
     trainer = Trainer(cfg)
     rank, model = comm.get_rank(), trainer.model
     batches = trainer._next_batches()

@@ -10,12 +10,13 @@ from typing import Any
 
 import torch
 from detectron2.config import CfgNode
-from detectron2.engine import DefaultTrainer, create_ddp_model, hooks
+from detectron2.engine import DefaultTrainer, hooks
 from detectron2.engine.hooks import HookBase
 from detectron2.engine.train_loop import TrainerBase
 from detectron2.utils import comm
 from detectron2.utils.events import EventStorage, EventWriter, JSONWriter, TensorboardXWriter
 from fvcore.nn.precise_bn import get_bn_modules
+from torch.nn.parallel import DistributedDataParallel
 
 from thingstuff.data.mappers import build_mapper
 from thingstuff.data.naming_mapper import NamingMapper
@@ -250,9 +251,12 @@ class Trainer(DefaultTrainer):
 
 
 def _with_processes(model: torch.nn.Module) -> torch.nn.Module:
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    devices = {"device_ids": None} if on_cpu else {}
-    return create_ddp_model(model, broadcast_buffers=False, **devices)
+    """As Detectron2's `create_ddp_model`, on CPUs too; statistics of batch norm stay each process's own."""
+    if comm.get_world_size() == 1:
+        return model
+    on_gpu = next(model.parameters()).device.type == "cuda"
+    devices = [comm.get_local_rank()] if on_gpu else None
+    return DistributedDataParallel(model, device_ids=devices, forward_sync_buffers=False)
 
 
 def _train_loader(cfg: CfgNode, records: Records, seed: int, workers: int) -> TrainingLoader:
