@@ -11,12 +11,14 @@ from torch import nn
 
 from thingstuff.errors import ConfigError
 from thingstuff.modeling.roi_align_rows import use_rows
+from thingstuff.modeling.wide_outputs import widen_outputs
 
 
 def prepare_model(model: nn.Module, *, channels_last: bool, compile_backbone: bool) -> None:
     """Change how a Detectron2 model computes, not what: results differ by rounding, names in checkpoints stay.
 
-    On a CPU, RoIAlign is computed by rows under autocast and with `channels_last`. With neither, and without
+    Under autocast the heads' output layers compute in float32. On a CPU, RoIAlign is computed by rows under autocast
+    and with `channels_last`. With neither, and without
     `compile_backbone`, every number is the same as before. Call it before the model is wrapped for several GPUs, and
     let it predict within `plain_layout`.
     """
@@ -24,6 +26,7 @@ def prepare_model(model: nn.Module, *, channels_last: bool, compile_backbone: bo
         key = "MODEL.CHANNELS_LAST" if channels_last else "MODEL.COMPILE_BACKBONE"
         raise ConfigError(f"{key} is for models with a backbone, and {type(model).__name__} has none: turn it off")
     use_rows(model)
+    widen_outputs(model)
     if channels_last:
         model.to(memory_format=torch.channels_last)
         model.backbone.register_forward_pre_hook(_to_channels_last)

@@ -26,3 +26,20 @@ def test_an_unprepared_one_is_left_alone(tiny_cfg):
     before = [parameter.data_ptr() for parameter in model.parameters()]
     with plain_layout(model):
         assert [parameter.data_ptr() for parameter in model.parameters()] == before
+
+
+def test_output_layers_stay_in_float32(tiny_cfg):
+    """All the rest of the heads computes in bf16; without autocast the numbers are the same to the bit."""
+    torch.manual_seed(0)
+    model = build_model(tiny_cfg("shapes/panoptic_fpn.yaml"))
+    plain = copy.deepcopy(model)
+    prepare_model(model, channels_last=False, compile_backbone=False)
+    features = torch.rand(5, 64, 4, 4)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.proposal_generator.rpn_head.conv(features).dtype == torch.bfloat16
+        for layer in (model.proposal_generator.rpn_head.objectness_logits, model.roi_heads.mask_head.predictor):
+            assert layer(features.bfloat16()).dtype == torch.float32
+        assert all(x.dtype == torch.float32 for x in model.roi_heads.box_predictor(torch.rand(5, 256).bfloat16()))
+        assert model.sem_seg_head.predictor(features).dtype == torch.float32
+    assert torch.equal(model.sem_seg_head.predictor(features), plain.sem_seg_head.predictor(features))
+    assert model.state_dict().keys() == plain.state_dict().keys()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -115,3 +116,6 @@ def _as_it_is(batch: Batch) -> Batch:
 
 def _begin_worker(_number: int) -> None:
     torch.set_num_threads(_THREADS)
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C is for the training, which still needs the batches of its step
