@@ -7,7 +7,8 @@ import pytest
 @pytest.fixture
 def tiny_cfg(tiny_cfg):
     """The shared one, with values of any type."""
-    return lambda recipe, *overrides: tiny_cfg(recipe, *map(str, overrides))
+    plain = ("INPUT.COPY_PASTE.ENABLED", "False")
+    return lambda recipe, *overrides: tiny_cfg(recipe, *plain, *map(str, overrides))
 
 
 @pytest.fixture
