@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
+from collections import deque
 from typing import TextIO
 
+_MOST_REMEMBERED = 500
 LOUD = ("detectron2", "fvcore")  # others, of whom a terminal gets the warnings only
 
 
@@ -13,7 +16,7 @@ def is_main_process() -> bool:
     """True without PyTorch's process group, which is not loaded to find out."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not (distributed.is_available() and distributed.is_initialized()):
-        return True
+        return os.environ.get("RANK", "0") == "0"  # torchrun's, before the processes have met
     return bool(distributed.get_rank() == 0)
 
 
@@ -29,6 +32,36 @@ def start_console() -> None:
         # Detectron2 logs the traceback of an error before it raises it; the command line reports it anyway
         console.addFilter(lambda record: not record.exc_info)
         attach(logging.getLogger(name), console, plain, logging.WARNING)
+
+
+class _Memory(logging.Handler):
+    """Keeps the latest records, for a log that is opened later."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.records: deque[logging.LogRecord] = deque(maxlen=_MOST_REMEMBERED)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(record)
+
+
+_memory = _Memory()
+
+
+def remember() -> None:
+    """Keep what is told from now on, until `remembered` is called."""
+    _memory.records.clear()
+    for name in ("thingstuff", *LOUD):
+        attach(logging.getLogger(name), _memory, logging.Formatter(), logging.INFO)
+
+
+def remembered() -> list[logging.LogRecord]:
+    """What was told since `remember`; it is forgotten, and nothing more is kept."""
+    records = list(_memory.records)
+    _memory.records.clear()
+    for name in ("thingstuff", *LOUD):
+        logging.getLogger(name).removeHandler(_memory)
+    return records
 
 
 class _Console(logging.StreamHandler):

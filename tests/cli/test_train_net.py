@@ -66,7 +66,7 @@ def test_resume_goes_on_where_the_run_stopped(trained, run_tool, tmp_path):
     more = [*TINY, "SOLVER.MAX_ITER", "4"]
     code, out, _ = run_tool("train_net", "--config-file", RECIPE, "--resume", *more, "OUTPUT_DIR", folder)
     assert code == 0
-    assert "steps 2 to 4" in out
+    assert "steps 3 to 4" in out
     checkpoint = torch.load(folder / "model_final.pth", weights_only=True)
     assert checkpoint["iteration"] == 3
 

@@ -94,6 +94,28 @@ def test_another_config_is_refused_with_what_differs(runs, run_tool):
     assert_one_line(error, "INPUT.RANDOM_FLIP is horizontal there and none here", "begin anew without --resume")
 
 
+def test_a_new_rate_counts_from_the_resume_on(runs, run_tool, tmp_path):
+    import shutil
+
+    folder = tmp_path / "run"
+    shutil.copytree(runs[0], folder)
+    (folder / "last_checkpoint").write_text("model_0000001.pth")
+    recipe = ("--config-file", "thingstuff://shapes/mask_rcnn.yaml", "--resume")
+    own = (*TINY, *EVERYTHING, "SOLVER.MAX_ITER", "5", "OUTPUT_DIR", folder, "SOLVER.BASE_LR", "0.0001")
+    code, _, error = run_tool("train_net", *recipe, *own)
+    assert code == 0, error
+    rates = [group["initial_lr"] for group in tensors_of_groups(folder)]
+    assert set(rates) == {0.0001}
+    log = (folder / "log.txt").read_text()
+    assert "going on with SOLVER.BASE_LR 0.0001" in log
+    assert "tensors of" in log, "what was told before the log was opened is in it too"
+
+
+def tensors_of_groups(folder):
+    state = torch.load(folder / "model_final.pth", weights_only=True)["trainer"]["_trainer"]["optimizer"]
+    return state["param_groups"]
+
+
 def test_a_damaged_last_checkpoint_is_passed_over(runs, run_tool, tmp_path):
     import shutil
 
@@ -132,7 +154,15 @@ def test_it_ends_early_when_nothing_gets_better(run_tool, small_shapes, tmp_path
         (("SOLVER.BASE_LR", "0.0"), ("SOLVER.BASE_LR is 0, expected a number above 0",)),
         (("SOLVER.BASE_LR", "30.0"), ("SOLVER.BASE_LR 30 is huge for ADAMW",)),
         (("SOLVER.MICRO_BATCHES", "3"), ("SOLVER.MICRO_BATCHES is 3, expected a divisor of the 2 images",)),
-        (("TEST.BEST_METRIC", "segm/APX"), ("TEST.BEST_METRIC is segm/APX, which no evaluation gave", "segm/AP")),
+        (
+            ("TEST.BEST_METRIC", "segm/APX", "TEST.EVAL_PERIOD", "1"),
+            ("TEST.BEST_METRIC is segm/APX, which no evaluation gives: did you mean segm/AP", "?"),
+        ),
+        (("TEST.BEST_METRIC", "validation_loss"), ("needs TEST.LOSS_PERIOD",)),
+        (("TEST.LOSS_PERIOD", "1", "DATASETS.TEST", "()"), ("TEST.LOSS_PERIOD needs a test set",)),
+        (("TEST.PATIENCE", "3"), ("TEST.PATIENCE needs a number to watch",)),
+        (("SOLVER.CHECKPOINTS_KEPT", "-3"), ("SOLVER.CHECKPOINTS_KEPT is -3, expected 0 or more",)),
+        (("INPUT.MAX_PIXELS", "3"), ("INPUT.MAX_PIXELS is 3, expected 1024 or more",)),
         (("SOLVER.ON_BAD_LOSS", "wait"), ("SOLVER.ON_BAD_LOSS is wait, expected one of skip, stop",)),
     ],
 )

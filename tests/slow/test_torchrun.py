@@ -106,4 +106,4 @@ def test_a_restarted_group_goes_on(small_shapes, tmp_path):
     done = torchrun(tmp_path, *arguments, restarts=1)
     assert done.returncode == 0, done.stderr[-3000:]
     assert (tmp_path / "failed").exists()
-    assert "steps 2 to 4" in (tmp_path / "run/log.txt").read_text()
+    assert "steps 3 to 4" in (tmp_path / "run/log.txt").read_text()

@@ -75,7 +75,8 @@ def run_command(
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except KeyboardInterrupt:
-        return _report(parser.prog, "interrupted", args.debug, EXIT_INTERRUPTED)
+        print(f"{parser.prog}: interrupted", file=sys.stderr)
+        return EXIT_INTERRUPTED
     except OSError as error:
         if error.errno not in _DISK_PROBLEMS:
             raise
@@ -87,8 +88,8 @@ def _own_words(error: UserError) -> str:
     return str(error).rpartition(f"{type(error).__name__}: ")[2]
 
 
-def _report(prog: str, message: str, debug: bool, code: int = EXIT_USER_ERROR) -> int:
+def _report(prog: str, message: str, debug: bool) -> int:
     if debug:
         raise
     print(f"{prog}: error: {' '.join(message.split())}", file=sys.stderr)
-    return code
+    return EXIT_USER_ERROR

@@ -118,10 +118,11 @@ def _ready_config(
     config_file: str, overrides: list[str], gpus: int, machines: int, datasets: Sequence[str] = ()
 ) -> Any:
     from thingstuff.config import load_config
-    from thingstuff.console import start_console
+    from thingstuff.console import remember, start_console
     from thingstuff.engine.device import settle_device
 
     start_console()
+    remember()
     cfg = load_config(config_file or None, overrides)
     if datasets or cfg.DATASETS.DECLARE:
         from thingstuff.data.declared.declare import declare

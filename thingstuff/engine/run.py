@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,7 @@ from thingstuff.engine.training.for_data import settle_for_data
 from thingstuff.engine.training.recipe import check_recipe, finetune_defaults, settle_recipe
 from thingstuff.engine.training.same_recipe import refuse_other_recipe, settled_before
 from thingstuff.engine.training.trainer import Trainer
+from thingstuff.engine.training.watching import check_watching
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.engine.weights.write import write_safetensors
 from thingstuff.errors import ConfigError
@@ -38,6 +39,7 @@ from thingstuff.files import whole_file, write_json
 
 RESULTS_FILE = "results.json"
 WEIGHTS_FILE = "model_final.pth"
+_NO_TRAINING = {"train_seconds": None, "iterations": None}
 _RUN_FILES = ("metrics.json", RESULTS_FILE, WEIGHTS_FILE, "last_checkpoint")
 
 logger = logging.getLogger(__name__)
@@ -72,6 +74,8 @@ def train(
     _write_config(cfg)
     if resume and comm.is_main_process():
         forget_from(Path(cfg.OUTPUT_DIR) / "metrics.json", trainer.start_iter)
+    if resume and not trainer.start_iter:
+        lines.append(f"there is no checkpoint in {cfg.OUTPUT_DIR} to go on from: beginning anew")
     for line in (*lines, _what_is_trained(cfg, trainer)):
         logger.info("%s", line)
     start = time.perf_counter()
@@ -81,7 +85,10 @@ def train(
     model = trainer.finished_model()
     if cfg.SOLVER.SAFETENSORS and comm.is_main_process():
         write_safetensors(weights.with_suffix(".safetensors"), model.state_dict())
-    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, str(weights), (seconds, trainer.max_iter))
+    if trainer.skipped:
+        logger.warning("%d of these steps were skipped: their losses were no numbers", trainer.skipped)
+    took = {"train_seconds": seconds, "iterations": trainer.max_iter, "skipped_steps": trainer.skipped}
+    _write_results(cfg, results_path(cfg.OUTPUT_DIR, False), results, str(weights), took)
     return model
 
 
@@ -91,6 +98,7 @@ def _settle(cfg: CfgNode, records: Records, overrides: Collection[str]) -> list[
     lines = finetune_defaults(cfg, len(records), overrides, processes)
     lines += settle_recipe(cfg, len(records), overrides)
     check_recipe(cfg, processes)
+    check_watching(cfg)
     return [*lines, *settle_for_data(cfg, records)]
 
 
@@ -152,7 +160,11 @@ def _seed(cfg: CfgNode) -> None:
 def _what_is_trained(cfg: CfgNode, trainer: Trainer) -> str:
     parameters = sum(p.numel() for p in trainer.model.parameters()) / 1e6
     sets = ", ".join(cfg.DATASETS.TRAIN)
-    steps = f"steps {trainer.start_iter} to {trainer.max_iter}" if trainer.start_iter else f"{trainer.max_iter} steps"
+    steps = (
+        f"steps {trainer.start_iter + 1} to {trainer.max_iter}" if trainer.start_iter else f"{trainer.max_iter} steps"
+    )
+    if trainer.start_iter >= trainer.max_iter:
+        return f"all {trainer.max_iter} steps of the training in {cfg.OUTPUT_DIR} are done"
     return (
         f"training {cfg.MODEL.META_ARCHITECTURE} ({parameters:.1f} million parameters) on {sets}: "
         f"{steps} of {cfg.SOLVER.IMS_PER_BATCH} images, on {cfg.MODEL.DEVICE}"
@@ -194,18 +206,8 @@ def results_path(output_dir: str | Path, eval_only: bool) -> Path:
 
 
 def _write_results(
-    cfg: CfgNode, path: Path, results: dict[str, Any], weights: str, training: tuple[float, int] | None = None
+    cfg: CfgNode, path: Path, results: dict[str, Any], weights: str, training: Mapping[str, Any] = _NO_TRAINING
 ) -> None:
-    """`training`: its seconds without evaluations, and its steps."""
-    if not comm.is_main_process():
-        return
-    seconds, steps = training or (None, None)
-    summary = {
-        "results": results,
-        "weights": weights,
-        "train_seconds": seconds,
-        "iterations": steps,
-        "seed": cfg.SEED,
-        "device": cfg.MODEL.DEVICE,
-    }
-    write_json(path, summary)
+    if comm.is_main_process():
+        summary = {"results": results, "weights": weights, **training, "seed": cfg.SEED, "device": cfg.MODEL.DEVICE}
+        write_json(path, summary)

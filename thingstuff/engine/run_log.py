@@ -9,7 +9,7 @@ from pathlib import Path
 
 from detectron2.utils import comm
 
-from thingstuff.console import LOUD, attach
+from thingstuff.console import LOUD, attach, remembered
 from thingstuff.files import whole_file
 
 _DETAILED = logging.Formatter("[%(asctime)s] %(name)s %(levelname)s: %(message)s", "%Y-%m-%d %H:%M:%S")
@@ -35,12 +35,19 @@ def _iteration(line: str) -> float:
 
 
 def start_log(output_dir: Path) -> None:
-    """Append everything to `log.txt` (`log.txt.rank1`, ... on other processes) in `output_dir`, and nowhere else."""
+    """Append everything, and what was told since `console.remember`, to `log.txt` in `output_dir`, and nowhere else.
+
+    Other processes have `log.txt.rank1` and so on.
+    """
     rank = comm.get_rank()
     path = output_dir / (f"log.txt.rank{rank}" if rank else "log.txt")
+    earlier = remembered()
     for name in ("thingstuff", *LOUD):
         logger = logging.getLogger(name)
         for handler in [h for h in logger.handlers if isinstance(h, logging.FileHandler)]:
             logger.removeHandler(handler)
             handler.close()
         attach(logger, logging.FileHandler(path, encoding="utf-8"), _DETAILED, logging.DEBUG)
+        for record in earlier:
+            if record.name.split(".")[0] == name:
+                logger.handlers[-1].handle(record)

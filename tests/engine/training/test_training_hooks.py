@@ -22,7 +22,7 @@ class Counting(TrainerBase):
 
     def __init__(self, max_iter, hooks):
         super().__init__()
-        self.start_iter, self.max_iter, self.saved, self.draws = 0, max_iter, [], []
+        self.start_iter, self.max_iter, self.saved, self.draws, self.evaluated = 0, max_iter, [], [], {}
         self.register_hooks(hooks)
 
     def save(self, name):
@@ -132,11 +132,19 @@ class TestBest:
         trainer, _, _ = self.run(Values(1, 1), patience=2, state=state, start=10)
         assert trainer.draws == []
 
-    def test_an_unknown_metric_is_named(self):
+    def test_an_unknown_metric_is_named_at_the_first_evaluation(self):
+        values = Values(1, 2, 3)
         with pytest.raises(
-            ConfigError, match="TEST.BEST_METRIC is segm/PQ, which no evaluation gave: there are segm/AP"
+            ConfigError, match=r"TEST.BEST_METRIC is segm/APX, which no evaluation gives: did you mean segm/AP\?"
         ):
-            self.run(Values(1, 2, 3), steps=4, metric="segm/PQ")
+            self.run(values, steps=6, metric="segm/APX")
+        assert values.asked == 1
+
+    def test_at_the_end_it_is_a_warning(self, caplog):
+        with caplog.at_level("WARNING", logger="thingstuff"):
+            trainer, _, saved = self.run(Values(1), steps=1, metric="segm/APX")
+        assert trainer.iter == 1
+        assert saved == []
 
 
 class TestCheckpoints:
@@ -210,10 +218,10 @@ class TestBadLosses:
         for step in (3, 4):
             losses.judge(self.BAD, [], step)
         with pytest.raises(
-            DataError, match=r"step 5: loss_cls is nan; the batch is in .*3 times in a row.*SOLVER.BASE_LR"
+            DataError, match=r"step 6: loss_cls is nan; the batch is in .*3 times in a row.*SOLVER.BASE_LR"
         ):
             losses.judge(self.BAD, [], 5)
 
     def test_stop_ends_it_at_once(self, tmp_path):
-        with pytest.raises(DataError, match="step 0: the gradient's norm is inf"):
+        with pytest.raises(DataError, match="step 1: the gradient's norm is inf"):
             BadLosses("stop", 2, tmp_path).judge(Outcome({"loss": 1.0}, math.inf, is_bad=True), [], 0)

@@ -101,6 +101,20 @@ def test_a_bad_batch_changes_nothing(factor):
     assert not torch.equal(model.layer.weight, before["layer.weight"])
 
 
+def test_what_detectron2_notices_before_there_is_a_loss_is_a_bad_batch():
+    model = Linear()
+    before = copy.deepcopy(model.state_dict())
+
+    def diverged(batch):
+        model.norm(torch.rand(3, 2))
+        raise FloatingPointError("Predicted boxes or scores contain Inf/NaN. Training has diverged.")
+
+    model.forward = diverged
+    outcome = Update(model, torch.optim.SGD(model.parameters(), 0.1), 1, FP32)(iter([samples(1.0)]))
+    assert outcome.is_bad
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+
+
 def test_a_part_without_a_loss_counts_as_nothing():
     model = Linear()
     model.forward = lambda batch: {name: model.layer.weight.sum() * 0 + value for name, value in batch[0].items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +26,7 @@ from thingstuff.errors import ConfigError, SetupError
 Batch = list[dict[str, Any]]
 
 _LOST_WORKER = "DataLoader worker"
+_GRACE_S = 20.0  # in which a step ends and its checkpoint is begun, after SIGTERM
 _THREADS = 1  # of a worker; the processes themselves are the parallelism
 
 
@@ -66,7 +69,7 @@ class TrainingLoader:
                 raise
             raise SetupError(
                 f"a process that loads images was killed ({str(error).split(')', maxsplit=1)[0]})), most often because "
-                "memory ran out: lower DATALOADER.NUM_WORKERS or the size of the images, and go on with --resume"
+                "memory ran out: lower DATALOADER.NUM_WORKERS or the size of the images"
             ) from error
 
 
@@ -115,7 +118,7 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _begin_worker(_number: int) -> None:
+    """Signals to all processes are for the training, which needs the batches of its step before it ends."""
     torch.set_num_threads(_THREADS)
-    signal.signal(
-        signal.SIGINT, signal.SIG_IGN
-    )  # Ctrl-C is for the training, which still needs the batches of its step
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, (0,)).start())

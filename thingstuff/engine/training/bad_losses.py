@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 class BadLosses:
     """Counts steps in a row without a finite loss or gradient. With "stop", or beyond `limit`, a DataError ends it all.
 
-    The weights are as they were before the first of these steps, and so is the last checkpoint.
+    The weights are as they were before the first of these steps, which need not be good: losses grow before they end.
     """
 
     def __init__(self, action: str, limit: int, folder: Path) -> None:
@@ -30,6 +30,7 @@ class BadLosses:
             raise ConfigError(f"SOLVER.ON_BAD_LOSS is {action}, expected one of {', '.join(ACTIONS)}")
         self._action, self._limit, self._folder = action, limit, folder
         self._in_a_row = 0
+        self.skipped = 0  # in all
 
     def judge(self, outcome: Outcome, batches: Sequence[Batch], iteration: int) -> None:
         if not outcome.is_bad:
@@ -39,14 +40,15 @@ class BadLosses:
         path = self._folder / f"bad_batch_{iteration:07d}.pth"
         with whole_file(path) as file:
             torch.save(_described(outcome, batches, iteration), file)
-        message = f"step {iteration}: {_what(outcome)}; the batch is in {path}"
+        message = f"step {iteration + 1}: {_what(outcome)}; the batch is in {path}"
         if self._action == "skip" and self._in_a_row <= self._limit:
+            self.skipped += 1
             logger.warning("%s; the step is skipped", message)
             return
         often = f", {self._in_a_row} times in a row" if self._in_a_row > 1 else ""
         raise DataError(
-            f"{message}{often}. The last checkpoint is good: lower SOLVER.BASE_LR, set SOLVER.CLIP_GRADIENTS.ENABLED "
-            "True, or look at the batch, and go on with --resume"
+            f"{message}{often}. Lower SOLVER.BASE_LR, set SOLVER.CLIP_GRADIENTS.ENABLED True, or look at the batch; "
+            "then begin anew, or go on with --resume from a checkpoint of before the losses grew"
         )
 
 

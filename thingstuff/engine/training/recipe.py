@@ -10,6 +10,7 @@ from fractions import Fraction
 from detectron2.config import CfgNode
 
 from thingstuff.data.declared.declare import is_declared
+from thingstuff.engine.weights.kind import is_of_backbone
 from thingstuff.errors import ConfigError
 
 FEWEST_STEPS = 1000  # of a fine-tuning: fewer do not teach new heads, however small the data set
@@ -121,14 +122,14 @@ def _settle_epochs(solver: CfgNode, images: int, overrides: Collection[str]) -> 
     if new == old:
         return []
     solver.MAX_ITER = new
+    line = f"{solver.EPOCHS:g} epochs of {images} images in batches of {batch}: SOLVER.MAX_ITER {old} -> {new}"
+    if not solver.LR_SCHEDULER_NAME.startswith("Warmup"):
+        return [line]  # the others have neither steps nor a warm-up of their own
     if "SOLVER.STEPS" not in overrides:
         solver.STEPS = _decay_steps((step / old for step in solver.STEPS), new)
     if "SOLVER.WARMUP_ITERS" not in overrides:
         solver.WARMUP_ITERS = _shorter(solver.WARMUP_ITERS, new / old)
-    return [
-        f"{solver.EPOCHS:g} epochs of {images} images in batches of {batch}: SOLVER.MAX_ITER {old} -> {new}, "
-        f"STEPS {tuple(solver.STEPS)}, WARMUP_ITERS {solver.WARMUP_ITERS}"
-    ]
+    return [f"{line}, STEPS {tuple(solver.STEPS)}, WARMUP_ITERS {solver.WARMUP_ITERS}"]
 
 
 def _decay_steps(shares: Iterator[float], max_iter: int) -> tuple[int, ...]:
@@ -193,7 +194,7 @@ def _settle_schedule(cfg: CfgNode, recipe: _Schedule, images: int, overrides: Co
     solver, weights = cfg.SOLVER, cfg.MODEL.WEIGHTS
     if not weights or solver.EPOCHS or any(key in overrides for key in _SCHEDULE_KEYS):
         return []
-    is_backbone = "ImageNetPretrained" in weights
+    is_backbone = is_of_backbone(weights)
     most = max(1, recipe.max_iter * recipe.batch // solver.IMS_PER_BATCH)
     epochs = EPOCHS_OF_BACKBONE if is_backbone else EPOCHS_OF_DETECTOR
     solver.MAX_ITER = min(schedule_for(images, solver.IMS_PER_BATCH, epochs), most)

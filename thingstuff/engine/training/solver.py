@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from detectron2.config import CfgNode
 from detectron2.solver import LRMultiplier
@@ -55,6 +58,18 @@ def build_lr_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.
     shares = [solver.ONE_CYCLE_RISE, 1 - solver.ONE_CYCLE_RISE]
     cycle = CompositeParamScheduler([rise, fall], shares, ["rescaled", "rescaled"])
     return LRMultiplier(optimizer, cycle, solver.MAX_ITER)
+
+
+def set_rates(optimizer: torch.optim.Optimizer, scheduler: Any, rates: Sequence[float]) -> None:
+    """The rates of the config, one for each group of parameters, in place of those that a checkpoint has brought.
+
+    If they are the same, nothing changes, to the last bit.
+    """
+    if not isinstance(scheduler, LRMultiplier):
+        return
+    scheduler.base_lrs = list(rates)
+    for group, rate, now in zip(optimizer.param_groups, rates, scheduler.get_lr(), strict=True):
+        group["initial_lr"], group["lr"] = rate, now
 
 
 def _deeplab_scheduler(cfg: CfgNode, optimizer: torch.optim.Optimizer) -> torch.optim.lr_scheduler.LRScheduler:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import weakref
 from contextlib import AbstractContextManager, nullcontext
@@ -36,12 +37,15 @@ from thingstuff.engine.training.hooks.resources import Resources
 from thingstuff.engine.training.hooks.validation_loss import ValidationLoss
 from thingstuff.engine.training.precision import Precision
 from thingstuff.engine.training.rng import capture_rng, restore_rng
-from thingstuff.engine.training.solver import build_lr_scheduler, build_optimizer
+from thingstuff.engine.training.solver import build_lr_scheduler, build_optimizer, set_rates
 from thingstuff.engine.training.update import Outcome, Update
 from thingstuff.engine.weights.checkpoint import Checkpointer
+from thingstuff.errors import UserError
 from thingstuff.modeling.training_speed import plain_layout, prepare_model
 
 _WRITE_EVERY_STEPS = 20
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer(DefaultTrainer):
@@ -61,6 +65,7 @@ class Trainer(DefaultTrainer):
         TrainerBase.__init__(self)
         self.cfg = cfg
         self.results: dict[str, Any] = {}
+        self.evaluated: dict[str, float] = {}  # the latest value of each number that an evaluation gave
         self.evaluation_seconds = 0.0
         self.start_iter, self.max_iter = 0, cfg.SOLVER.MAX_ITER
         self.panoptic = PanopticOption.from_config(cfg) if cfg.DATASETS.TEST else None
@@ -153,11 +158,17 @@ class Trainer(DefaultTrainer):
                     self.iter += 1
             finally:
                 self.after_train()
+                if self._stream is not None:
+                    self._stream.close()  # and with it the processes that load images
         return self.results
 
     def run_step(self) -> None:
         start = time.perf_counter()
-        batches = self._next_batches()
+        try:
+            batches = self._next_batches()
+        except UserError:
+            self._save_what_is_done()
+            raise
         data_seconds = time.perf_counter() - start
         outcome = self._update(iter(batches), self.after_backward)
         self._bad_losses.judge(outcome, batches, self.iter)
@@ -173,6 +184,11 @@ class Trainer(DefaultTrainer):
             self.data_loader.start_at(self.iter * parts)
             self._stream = iter(self.data_loader)
         return [next(self._stream) for _ in range(parts)]
+
+    @property
+    def skipped(self) -> int:
+        """Steps that changed nothing, since their losses were no numbers."""
+        return self._bad_losses.skipped
 
     def _write(self, outcome: Outcome) -> None:
         self.storage.put_scalars(total_loss=sum(outcome.losses.values()), grad_norm=outcome.grad_norm)
@@ -211,6 +227,13 @@ class Trainer(DefaultTrainer):
                 self.checkpointer.save(name, iteration=self._last_step())
         comm.synchronize()
 
+    def _save_what_is_done(self) -> None:
+        """Where a step cannot be begun, the one before is written. Not among several processes: one may be gone."""
+        if comm.get_world_size() == 1 and self.iter > self.start_iter:
+            self.iter -= 1
+            self.save(f"model_{self.iter:07d}")
+            logger.info("the %d steps before that are kept: go on with --resume", self.iter + 1)
+
     def _save_weights(self, name: str) -> None:
         if comm.is_main_process():
             with self._mean_in_model():
@@ -234,8 +257,10 @@ class Trainer(DefaultTrainer):
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        rates = [group["initial_lr"] for group in self.optimizer.param_groups]
         TrainerBase.load_state_dict(self, state)
         self._update.load_state_dict(state["_trainer"])
+        set_rates(self.optimizer, self.scheduler, rates)
         self._rng = state.get("rng", [])
         if "averaged" in state and self.cfg.SOLVER.EMA_DECAY > 0:  # the file's weights are the mean
             self.averaged = AveragedWeights(self.checkpointer.model, self.cfg.SOLVER.EMA_DECAY)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -46,10 +47,12 @@ class Update:
     def __call__(self, batches: Iterator[Batch], after_backward: Callable[[], None] = lambda: None) -> Outcome:
         kept = [buffer.clone() for buffer in self._statistics]
         self.optimizer.zero_grad()
-        parts = []
-        for number in range(self.micro_batches):
-            with self._without_exchange(number):
-                parts.append(self._backward(next(batches)))
+        try:
+            parts = self._all_parts(batches)
+        except FloatingPointError:  # Detectron2 notices it before there is a loss
+            if comm.get_world_size() > 1:
+                raise  # the others wait for gradients
+            return self._undone(kept, Outcome({"total_loss": math.nan}, math.nan, is_bad=True))
         after_backward()
         if self.scaler is not None:
             self.scaler.unscale_(self.optimizer)
@@ -57,11 +60,21 @@ class Update:
         norm = self._gradient_norm()
         outcome = _judged(losses, norm, has_scaler=self.scaler is not None)
         if outcome.is_bad:
-            for buffer, before in zip(self._statistics, kept, strict=True):
-                buffer.copy_(before)
-            self.optimizer.zero_grad()
-        else:
-            self._step()
+            return self._undone(kept, outcome)
+        self._step()
+        return outcome
+
+    def _all_parts(self, batches: Iterator[Batch]) -> list[dict[str, Tensor]]:
+        parts = []
+        for number in range(self.micro_batches):
+            with self._without_exchange(number):
+                parts.append(self._backward(next(batches)))
+        return parts
+
+    def _undone(self, statistics: list[Tensor], outcome: Outcome) -> Outcome:
+        for buffer, before in zip(self._statistics, statistics, strict=True):
+            buffer.copy_(before)
+        self.optimizer.zero_grad()
         return outcome
 
     def _without_exchange(self, number: int) -> AbstractContextManager[Any]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from detectron2.engine import HookBase
@@ -41,9 +42,14 @@ class BestWeights(HookBase):
     def after_train(self) -> None:
         if self.trainer.iter < self.trainer.max_iter:
             return
-        self._look(self.trainer.max_iter)
-        if not self._seen_at:
-            raise ConfigError(_unknown(self._metric, self.trainer.storage.histories()))
+        try:
+            self._look(self.trainer.max_iter)
+        except ConfigError as error:  # after all steps there is something to keep
+            logger.warning("%s", error)
+        if self._seen_at:
+            self._tell()
+
+    def _tell(self) -> None:
         logger.info(
             "best %s: %.4f after %d steps, in %s.pth",
             *(self._metric, self._sign * self._best, self._best_steps, BEST_NAME),
@@ -52,6 +58,8 @@ class BestWeights(HookBase):
     def _look(self, done: int) -> bool:
         """Whether there is a new value after `done` steps."""
         latest = self.trainer.storage.latest().get(self._metric)
+        if latest is None:
+            self._refuse_unknown()
         if latest is None or done == self._seen_at or latest[1] < done - 1:
             return False
         value, self._seen_at = self._sign * latest[0], done
@@ -61,6 +69,13 @@ class BestWeights(HookBase):
         else:
             self._worse += 1
         return True
+
+    def _refuse_unknown(self) -> None:
+        """Once an evaluation of its kind has been."""
+        is_loss = self._metric.startswith("validation")
+        known = [name for name in self.trainer.evaluated if name.startswith("validation") == is_loss]
+        if known:
+            raise ConfigError(_unknown(self._metric, known))
 
     def _end_if_patience_is_over(self, done: int) -> None:
         if self._patience and self._worse >= self._patience and done < self.trainer.max_iter:
@@ -77,7 +92,7 @@ class BestWeights(HookBase):
         self._seen_at, self._worse = state["seen_at"], state["worse"]
 
 
-def _unknown(metric: str, known: Any) -> str:
-    numbers = [name for name in sorted(known) if "/" in name or name == "validation_loss"]
-    shown = f"there are {', '.join(numbers[:20])}" if numbers else "there are none: set TEST.EVAL_PERIOD"
-    return f"TEST.BEST_METRIC is {metric}, which no evaluation gave: {shown}"
+def _unknown(metric: str, known: Sequence[str]) -> str:
+    near = difflib.get_close_matches(metric, known, n=1)
+    shown = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
+    return f"TEST.BEST_METRIC is {metric}, which no evaluation gives: {shown}"

@@ -15,6 +15,7 @@ from thingstuff.engine.training.rng import capture_rng, restore_rng
 class Evaluation(HookBase):
     """Puts the numbers of `measure` into the storage every `period` steps (0: never) and, if `at_end`, after the last.
 
+    They are in `trainer.evaluated` too.
     Unlike Detectron2's EvalHook it hands the random generators back as they were; a training that was resumed right
     before an evaluation makes up for it, so that the hooks behind know its numbers; and none is done twice.
     """
@@ -49,4 +50,5 @@ class Evaluation(HookBase):
         restore_rng(state)
         numbers = comm.all_gather(numbers)[0]  # the main process alone has them all, and hooks of others judge by them
         scalars = {name: float(value) for name, value in numbers.items()}
+        self.trainer.evaluated.update(scalars)
         self.trainer.storage.put_scalars(**scalars, smoothing_hint=False, cur_iter=iteration)
