@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from types import FrameType
 from typing import Any
 
 import torch
@@ -121,4 +122,10 @@ def _begin_worker(_number: int) -> None:
     """Signals to all processes are for the training, which needs the batches of its step before it ends."""
     torch.set_num_threads(_THREADS)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: threading.Timer(_GRACE_S, os._exit, (0,)).start())
+    signal.signal(signal.SIGTERM, _end_later)
+
+
+def _end_later(_number: int, _frame: FrameType | None) -> None:
+    timer = threading.Timer(_GRACE_S, os._exit, (0,))
+    timer.daemon = True  # the process may end before, as soon as it is told to
+    timer.start()
