@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 import torch.distributed as dist
 from detectron2.utils import comm
+from torch.distributed.rendezvous import rendezvous
 
 from thingstuff.errors import ConfigError, SetupError
 
@@ -45,7 +46,11 @@ class Torchrun:
                     f"{torch.cuda.device_count()} GPUs: lower --nproc-per-node, or set MODEL.DEVICE cpu"
                 )
             torch.cuda.set_device(self.local_rank)
-        dist.init_process_group("nccl" if on_gpu else "gloo")
+        store, rank, processes = next(rendezvous("env://"))
+        # a group that is started anew finds the same store, and in it where the ended processes were
+        store = dist.PrefixStore(f"start_{self.restarts}", store)
+        backend = "nccl" if on_gpu else "gloo"
+        dist.init_process_group(backend, store=store, rank=rank, world_size=processes)
         comm.create_local_process_group(self.local_processes)
         comm.synchronize()
 
