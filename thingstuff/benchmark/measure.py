@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +49,27 @@ class MemoryRow:
 
 
 @dataclass(frozen=True)
+class OwnMeasurement:
+    """`rows` are dataclasses with a field `equal`; `table` makes of them what `text_table` takes."""
+
+    rows: Callable[[argparse.Namespace], Iterator[Any]]
+    table: Callable[[Sequence[Any], argparse.Namespace], dict[str, Any]]
+
+
+@dataclass(frozen=True)
 class Measurement:
     """A subcommand: its own arguments, the cases that they ask for, and where it is measured the memory of some.
 
-    Cases are made one by one, so that a case's data can go before the next one's is made.
+    Cases are made one by one, so that a case's data can go before the next one's is made. Where programs cannot take
+    turns in one process, `own` measures in a way of its own, and `cases` is None.
     """
 
     name: str
     summary: str
     add_arguments: Callable[[argparse.ArgumentParser], None]
-    cases: Callable[[argparse.Namespace], Iterator[Case]]
+    cases: Callable[[argparse.Namespace], Iterator[Case]] | None
     memory: Callable[[argparse.Namespace], Iterator[MemoryRow]] | None = None
+    own: OwnMeasurement | None = None
 
 
 def measure(case: Case, repeats: int) -> Row:

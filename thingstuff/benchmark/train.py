@@ -16,12 +16,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from thingstuff.benchmark.measure import Measurement, OwnMeasurement
 from thingstuff.benchmark.train_process import SET_NAME, Timed, TrainProcess
 from thingstuff.errors import ConfigError
 
-NAME = "train"
 REFERENCE = "Detectron2 0.6 SimpleTrainer, fp32"
-SUMMARY = "training steps with their data loading, against Detectron2's trainer"
 RECIPE = "thingstuff://coco/mask_rcnn_R_50_FPN_3x.yaml"
 _LOSS_TOLERANCE = {"fp32": 1e-3, "mixed bf16": 0.05, "mixed fp16": 0.05}  # mixed: other proposals are sampled
 _LEARNING_RATE = 1e-4  # random weights would diverge at the recipe's
@@ -56,7 +55,7 @@ class _Turns:
     stock: Sequence[Timed]
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
+def _add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--config-file", default=RECIPE, metavar="FILE", help=f"the recipe to train (default {RECIPE})")
     add("--size", type=int, default=480, help="length of an image's shorter side in pixels (default 480)")
@@ -67,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("opts", nargs=argparse.REMAINDER, metavar="KEY VALUE", help="config options over the file's, at the end")
 
 
-def rows(args: argparse.Namespace) -> Iterator[TrainRow]:
+def _rows(args: argparse.Namespace) -> Iterator[TrainRow]:
     """Detectron2's row, then ours in fp32 and mixed precision, each in both layouts of memory."""
     _refuse_odd_numbers(args)
     cfg = _config(args)
@@ -80,7 +79,7 @@ def rows(args: argparse.Namespace) -> Iterator[TrainRow]:
         yield _our_row(words, turns, args.batch)
 
 
-def table_parts(rows: Sequence[TrainRow], args: argparse.Namespace) -> dict[str, Any]:
+def _table(rows: Sequence[TrainRow], args: argparse.Namespace) -> dict[str, Any]:
     """What `text_table` takes."""
     notes = [note.format(steps=args.repeats * args.steps) for note in _NOTES]
     cells = [list(asdict(row).values()) for row in rows]
@@ -195,3 +194,12 @@ def _row(words: str, ours: Sequence[Timed], stock: Sequence[Timed], batch: int, 
 
 def _median(steps: Sequence[Timed], what: str) -> float:
     return statistics.median(getattr(step, what) for step in steps[1:])
+
+
+MEASUREMENT = Measurement(
+    name="train",
+    summary="training steps with their data loading, against Detectron2's trainer",
+    add_arguments=_add_arguments,
+    cases=None,
+    own=OwnMeasurement(_rows, _table),
+)

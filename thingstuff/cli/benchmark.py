@@ -7,10 +7,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from thingstuff.benchmark import train
 from thingstuff.benchmark.machine import describe_machine
-from thingstuff.benchmark.measure import MemoryRow, Row, measure
+from thingstuff.benchmark.measure import measure
 from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
@@ -19,7 +19,7 @@ from thingstuff.report.table import text_table
 
 HEADERS = ("case", "reference", "ours {unit}", "reference {unit}", "ratio", "equal")
 EXIT_UNEQUAL = 1
-AnyRows = Sequence[Row] | Sequence[MemoryRow] | Sequence[train.TrainRow]
+AnyRows = Sequence[Any]  # dataclasses with a field `equal`
 _TIME_NOTE = "median of {args.repeats} alternating turns; ratio = reference / ours: above 1, ours is faster"
 _MEMORY_NOTE = (
     "peak above the loaded records, each in a process of its own; ratio = reference / ours: above 1, ours is smaller"
@@ -37,9 +37,6 @@ def build_parser() -> argparse.ArgumentParser:
         one = names.add_parser(name, help=measurement.summary, description=measurement.summary)
         _add_common_arguments(one, has_memory=measurement.memory is not None)
         measurement.add_arguments(one)
-    one = names.add_parser(train.NAME, help=train.SUMMARY, description=train.SUMMARY)
-    _add_common_arguments(one, has_memory=False)
-    train.add_arguments(one)
     return parser
 
 
@@ -62,17 +59,18 @@ def _benchmark(args: argparse.Namespace) -> int:
 
 
 def _rows(args: argparse.Namespace) -> AnyRows:
-    if args.measurement == train.NAME:
-        return list(train.rows(args))
     measurement = MEASUREMENTS[args.measurement]
+    if measurement.own is not None:
+        return list(measurement.own.rows(args))
     if measurement.memory and args.memory:
         return list(measurement.memory(args))
     return [measure(case, args.repeats) for case in measurement.cases(args)]
 
 
 def _table(rows: AnyRows, args: argparse.Namespace, machine: dict[str, str | int | None]) -> str:
-    if args.measurement == train.NAME:
-        parts = train.table_parts(rows, args)
+    own = MEASUREMENTS[args.measurement].own
+    if own is not None:
+        parts = own.table(rows, args)
         return text_table(**parts | {"footnotes": [*parts["footnotes"], *_machine_notes(args, machine)]})
     of_memory = getattr(args, "memory", False)
     headers = [header.format(unit="MiB" if of_memory else "ms") for header in HEADERS]
