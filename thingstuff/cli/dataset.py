@@ -142,7 +142,8 @@ def _check(args: argparse.Namespace) -> int:
     from thingstuff.config import load_config
     from thingstuff.data.checks import CHECKS, Checked, run_checks
     from thingstuff.data.checks.class_counts import stated_class_counts
-    from thingstuff.data.fix import mended, refuse_filled, write_mended
+    from thingstuff.data.convert import refuse_filled
+    from thingstuff.data.fix import mended, write_mended
     from thingstuff.engine.folders import make_writable
     from thingstuff.files import write_json
     from thingstuff.report.check_report import check_record, check_text
@@ -164,8 +165,10 @@ def _check(args: argparse.Namespace) -> int:
     looked_for = sum(len(check.codes) for check in CHECKS if check.is_quick or not args.quick)
     print(f"\n{check_text(found, list(opened.splits), looked_for)}")
     if args.fix:
-        for path in write_mended(mended(opened.splits), args.fix, opened.name):
-            print(f"mended     {path}")
+        written = write_mended(mended(opened.splits), args.fix, opened.name)
+        print(
+            *written.notes, *(f"mended     {path}" for path in (*written.paths.values(), written.declaration)), sep="\n"
+        )
     return EXIT_ERRORS if any(one.code.severity == "error" for one in found) else 0
 
 

@@ -49,12 +49,16 @@ def convert(
         with tempfile.TemporaryDirectory() as scratch:
             parts = truth if to == "coco_panoptic" else _with_parts(truth, Path(scratch) / "stuff")
             paths[split] = writable[to](parts, folder / split, options)
-            lost = [what for kind, what in _contents(parts) if kind not in FORMATS[to].holds]
-        if lost:
-            notes.append(f"{split}: {to} has no place for {', '.join(lost)}: left out")
+        notes += _left_out(split, parts, to)
     copied = options.copy_images
     roots = {split: None if copied else truth.image_root for split, truth in splits.items()}
     return Converted(paths, write_declaration(folder / f"{name}.yaml", to, paths, roots), tuple(notes))
+
+
+def _left_out(split: str, truth: SplitTruth, to: str) -> list[str]:
+    """A line for people about what the split has and the format does not hold; none if it holds all."""
+    lost = [what for kind, what in _contents(truth) if kind not in FORMATS[to].holds]
+    return [f"{split}: {to} has no place for {', '.join(lost)}: left out"] if lost else []
 
 
 def _contents(truth: SplitTruth) -> Iterator[tuple[str, str]]:
