@@ -16,7 +16,8 @@ def is_main_process() -> bool:
     """True without PyTorch's process group, which is not loaded to find out."""
     distributed = sys.modules.get("torch.distributed")
     if distributed is None or not (distributed.is_available() and distributed.is_initialized()):
-        return os.environ.get("RANK", "0") == "0"  # torchrun's, before the processes have met
+        # torchrun's processes know their numbers before they have met
+        return "TORCHELASTIC_RUN_ID" not in os.environ or os.environ.get("RANK", "0") == "0"
     return bool(distributed.get_rank() == 0)
 
 

@@ -8,6 +8,7 @@ from helpers import TINY, assert_one_line
 
 from thingstuff.engine.run import train
 from thingstuff.engine.training.trainer import Trainer
+from thingstuff.errors import SetupError
 
 EVERYTHING = (
     *("SOLVER.EMA_DECAY", "0.9", "SOLVER.MICRO_BATCHES", "2", "SOLVER.CHECKPOINT_PERIOD", "2"),
@@ -129,6 +130,26 @@ def test_a_damaged_last_checkpoint_is_passed_over(runs, run_tool, tmp_path):
     assert code == 0, error
     assert "model_final.pth" in (folder / "log.txt").read_text()
     assert all(torch.equal(value, tensors(folder)[0][name]) for name, value in tensors(runs[0])[0].items())
+
+
+class LosesItsLoader(Trainer):
+    def _next_batches(self):
+        if self.iter == 3:
+            raise SetupError("a process that loads images was killed")
+        return super()._next_batches()
+
+
+def test_what_is_done_is_kept_when_images_cannot_be_loaded(small_shapes, tmp_path):
+    from thingstuff.config import load_config
+
+    cfg = load_config(
+        "thingstuff://shapes/mask_rcnn.yaml", [*TINY, "SOLVER.MAX_ITER", "5", "OUTPUT_DIR", str(tmp_path)]
+    )
+    with pytest.raises(SetupError):
+        train(cfg, trainer_class=LosesItsLoader)
+    assert (tmp_path / "last_checkpoint").read_text() == "model_0000002.pth"
+    assert torch.load(tmp_path / "model_0000002.pth", weights_only=True)["trainer"]["iteration"] == 2
+    assert not (tmp_path / "model_final.pth").exists()
 
 
 def test_it_ends_early_when_nothing_gets_better(run_tool, small_shapes, tmp_path):

@@ -33,6 +33,7 @@ from thingstuff.engine.training.same_recipe import refuse_other_recipe, settled_
 from thingstuff.engine.training.trainer import Trainer
 from thingstuff.engine.training.watching import check_watching
 from thingstuff.engine.weights.checkpoint import Checkpointer
+from thingstuff.engine.weights.kept import remove_unfinished
 from thingstuff.engine.weights.write import write_safetensors
 from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json
@@ -154,7 +155,7 @@ def _seed(cfg: CfgNode) -> None:
     torch.backends.cudnn.benchmark = cfg.CUDNN_BENCHMARK and not cfg.SOLVER.DETERMINISTIC
     if cfg.SOLVER.DETERMINISTIC:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it cuBLAS may add in any order
-    torch.use_deterministic_algorithms(cfg.SOLVER.DETERMINISTIC, warn_only=True)
+        torch.use_deterministic_algorithms(True, warn_only=True)
 
 
 def _what_is_trained(cfg: CfgNode, trainer: Trainer) -> str:
@@ -178,6 +179,7 @@ def open_output(folder: Path, keep: bool) -> None:
     """Make the folder, move an earlier run out of the way unless `keep`, and begin the log."""
     if comm.is_main_process():
         make_writable(folder, "OUTPUT_DIR")
+        remove_unfinished(folder)
         if not keep:
             _set_earlier_run_aside(folder)
     comm.synchronize()

@@ -180,6 +180,15 @@ def test_a_signal_ends_the_training_behind_its_step(caplog):
     assert signal.getsignal(signal.SIGTERM) is before
 
 
+def test_an_error_before_the_training_begins_stays_the_error():
+    class FailsFirst(Evaluation):
+        def before_train(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        train(3, FailsFirst(0, Values()), Interruption())
+
+
 class TestRandomNumbers:
     def test_they_go_on_where_they_were(self):
         import random

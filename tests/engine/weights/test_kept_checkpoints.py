@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 import subprocess
+import sys
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from torch import nn
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.engine.weights.checksum import verify
 from thingstuff.engine.weights.file import read_weights_file
-from thingstuff.engine.weights.kept import candidates, prune
+from thingstuff.engine.weights.kept import candidates, prune, remove_unfinished
 from thingstuff.engine.weights.write import write_checkpoint, write_safetensors
 from thingstuff.errors import ConfigError, SetupError, WeightsError
 
@@ -365,3 +366,15 @@ def test_safetensors_are_whole_or_not_there(tmp_path, monkeypatch):
         write_safetensors(tmp_path / "w.safetensors", {"a": torch.zeros(2)})
     assert read_weights_file(tmp_path / "w.safetensors")["model"]["a"].tolist() == [1, 1]
     assert names_in(tmp_path) == {"w.safetensors"}
+
+
+def test_what_a_killed_process_had_begun_is_removed(tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    mine = f".model_0000004.pth.{os.getpid()}.tmp"  # still being written
+    begun = [f".model_0000009.pth.{ended.pid}.tmp", f".model_final.pth.sha256.{ended.pid}.tmp"]
+    others = [mine, "model_0000004.pth", ".metrics.json.1.tmp", ".model_notes.tmp"]
+    for name in (*begun, *others):
+        (tmp_path / name).touch()
+    remove_unfinished(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == set(others)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from thingstuff.engine.training.update import Batch, Outcome
-from thingstuff.errors import ConfigError, DataError
+from thingstuff.errors import DataError
 from thingstuff.files import whole_file
 
 ACTIONS = ("skip", "stop")
@@ -26,8 +26,6 @@ class BadLosses:
     """
 
     def __init__(self, action: str, limit: int, folder: Path) -> None:
-        if action not in ACTIONS:
-            raise ConfigError(f"SOLVER.ON_BAD_LOSS is {action}, expected one of {', '.join(ACTIONS)}")
         self._action, self._limit, self._folder = action, limit, folder
         self._in_a_row = 0
         self.skipped = 0  # in all

@@ -20,7 +20,6 @@ def settle_for_data(cfg: CfgNode, records: Records) -> list[str]:
         lines.append(_settle_pixels(cfg))
     if cfg.MODEL.ANCHOR_GENERATOR.FROM_DATA:
         lines.append(apply_anchors(cfg, anchors_from_data(records, cfg)))
-        cfg.MODEL.ANCHOR_GENERATOR.FROM_DATA = False  # a config that is read again has them
     return lines
 
 

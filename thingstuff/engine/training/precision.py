@@ -15,7 +15,7 @@ from thingstuff.errors import ConfigError
 logger = logging.getLogger(__name__)
 
 _DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
-_CHOICES = ("auto", *_DTYPES)
+CHOICES = ("auto", *_DTYPES)
 _CPU_FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}  # of /proc/cpuinfo: x86's two, and ARM's
 _WORDS = {None: "fp32", torch.bfloat16: "mixed bf16", torch.float16: "mixed fp16"}
 
@@ -32,8 +32,8 @@ class Precision:
         """What `SOLVER.AMP` asks for on `MODEL.DEVICE`; `auto` is the best that the device computes in itself."""
         device_type = torch.device(cfg.MODEL.DEVICE).type
         wanted = cfg.SOLVER.AMP.PRECISION
-        if wanted not in _CHOICES:
-            raise ConfigError(f"SOLVER.AMP.PRECISION is {wanted!r}, expected one of {', '.join(_CHOICES)}")
+        if wanted not in CHOICES:
+            raise ConfigError(f"SOLVER.AMP.PRECISION is {wanted!r}, expected one of {', '.join(CHOICES)}")
         if not cfg.SOLVER.AMP.ENABLED:
             return cls(None, device_type)
         if wanted == "auto":

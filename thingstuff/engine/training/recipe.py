@@ -10,6 +10,8 @@ from fractions import Fraction
 from detectron2.config import CfgNode
 
 from thingstuff.data.declared.declare import is_declared
+from thingstuff.engine.training.bad_losses import ACTIONS
+from thingstuff.engine.training.precision import CHOICES
 from thingstuff.engine.weights.kind import is_of_backbone
 from thingstuff.errors import ConfigError
 
@@ -19,8 +21,8 @@ EPOCHS_OF_BACKBONE = 36  # COCO's "3x"
 _SCALINGS = {"linear": float, "sqrt": math.sqrt}
 _CHOICES = {
     "RATE_SCALING": tuple(_SCALINGS),
-    "ON_BAD_LOSS": ("skip", "stop"),
-    "AMP.PRECISION": ("auto", "bf16", "fp16"),
+    "ON_BAD_LOSS": ACTIONS,
+    "AMP.PRECISION": CHOICES,
 }
 _HIGHEST_RATE = {"SGD": 1.0, "ADAMW": 0.1, "ADAM": 0.1}
 _GPUS_OF_ZOO = 8

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 from collections.abc import Collection
 from pathlib import Path
@@ -11,6 +12,8 @@ from thingstuff.engine.weights.checksum import checksum_path
 from thingstuff.errors import ConfigError
 
 _PERIODIC = re.compile(r"model_(\d{7})\.pth")
+# as `whole_file` calls it, by its process
+_UNFINISHED = re.compile(r"\.model_.+\.(?:pth|pth\.sha256|safetensors)\.(\d+)\.tmp")
 _FINAL = "model_final.pth"
 _LAST = "last_checkpoint"
 
@@ -41,6 +44,24 @@ def candidates(folder: Path) -> list[Path]:
     found = [*([last] if last else []), *(path for path in _periodic(folder) if path != last)]
     final = folder / _FINAL
     return found or ([final] if final.is_file() else [])
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Delete what a process that was killed had begun to write of a checkpoint; it can be as large as one."""
+    for path in folder.glob(".model_*.tmp"):
+        match = _UNFINISHED.fullmatch(path.name)
+        if match and not _is_alive(int(match[1])):
+            path.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True
 
 
 def _periodic(folder: Path) -> list[Path]:

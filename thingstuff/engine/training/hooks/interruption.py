@@ -21,9 +21,11 @@ class Interruption(HookBase):
     KeyboardInterrupt is raised in both cases. Only where the training runs in the main thread, which gets signals.
     """
 
-    def before_train(self) -> None:
+    def __init__(self) -> None:
         self._got: int | None = None
         self._before: dict[int, Any] = {}
+
+    def before_train(self) -> None:
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._on_signal) for number in _SIGNALS}
 
