@@ -18,6 +18,7 @@ from thingstuff.engine.preprocess import Preprocess
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.merge import RULES, Rule, build_rule
+from thingstuff.modeling.augmented import AugmentedRcnn, AugmentedSegmentor
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.stuff_files import StuffFiles
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE, FileSource, HeadSource, ModelSource, StuffSource
@@ -60,9 +61,12 @@ class PanopticOption:
         )
 
     def wrap(self, model: nn.Module) -> ThingsAndStuff:
-        """`model`, which is or will be trained elsewhere, with stuff."""
+        """`model`, which is or will be trained elsewhere, with stuff; a second model is augmented where it is."""
+        stuff = self.stuff
+        if isinstance(model, AugmentedRcnn) and isinstance(stuff, ModelSource):
+            stuff = stuff.with_model(AugmentedSegmentor(stuff.model, model.tta_mapper))
         return ThingsAndStuff(
-            things=model, stuff=self.stuff, rule=self.rule, categories=self.categories, metadata=self.metadata
+            things=model, stuff=stuff, rule=self.rule, categories=self.categories, metadata=self.metadata
         )
 
     def test_mapper(self, cfg: CfgNode) -> DatasetMapper | _MapperWithStuffImage:

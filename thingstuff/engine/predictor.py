@@ -11,10 +11,13 @@ from detectron2.config import CfgNode, configurable
 from detectron2.modeling import build_model
 
 from thingstuff.data.catalog import metadata_with_classes
+from thingstuff.engine.out_of_memory import name_what_fits
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.preprocess import Preprocess
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
+from thingstuff.modeling.augmented import augmented
+from thingstuff.modeling.parts import Parts
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.read_outputs import OutputReader
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE
@@ -48,6 +51,7 @@ class Predictor:
         if model is None:
             model = build_model(cfg)
             Checkpointer(model, whole_model=True).load(cfg.MODEL.WEIGHTS)
+        model = augmented(cfg, model)
         if option is not None:
             return {
                 "model": option.wrap(model),
@@ -71,8 +75,13 @@ class Predictor:
 
         `file_name` says where the image is from: stuff from files is found by it.
         """
-        with torch.inference_mode():
+        with name_what_fits(*image_bgr.shape[:2]), torch.inference_mode():
             return self._reader(self.model, [self._model_input(image_bgr, file_name)])[0]
+
+    def parts(self, image_bgr: np.ndarray, file_name: str | Path | None = None) -> Parts:
+        """The same for a part of a larger image: things and stuff are not merged, and stuff comes with its scores."""
+        with name_what_fits(*image_bgr.shape[:2]), torch.inference_mode():
+            return self._reader.parts(self.model, [self._model_input(image_bgr, file_name)])[0]
 
     def _model_input(self, image_bgr: np.ndarray, file_name: str | Path | None) -> dict[str, Any]:
         height, width = image_bgr.shape[:2]

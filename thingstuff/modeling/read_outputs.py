@@ -12,13 +12,15 @@ from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from numpy.typing import NDArray
 from torch import nn
 
+from thingstuff.modeling.augmented import AugmentedRcnn, AugmentedSegmentor
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.outputs import to_detections
 from thingstuff.modeling.panoptic_outputs import to_panoptic_map
+from thingstuff.modeling.parts import LabelScores, Parts
 from thingstuff.modeling.postprocess import postprocess_instances
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_labels import stuff_labels
-from thingstuff.modeling.stuff_sources import Inputs, output_size, semantic_logits
+from thingstuff.modeling.stuff_sources import Inputs, output_size, scores_of_logits, semantic_logits
 from thingstuff.modeling.things_and_stuff import ThingsAndStuff
 from thingstuff.structures import Categories, Detections, MaskCrops
 
@@ -37,16 +39,26 @@ class OutputReader:
     def __call__(self, model: nn.Module, inputs: Inputs) -> list[Prediction]:
         if isinstance(model, ThingsAndStuff):
             return model.predict(inputs)
-        if isinstance(model, GeneralizedRCNN) and not isinstance(model, PanopticFPN):
+        if _is_rcnn(model):
             raw = model.inference(inputs, do_postprocess=False)
             pairs = zip(inputs, raw, strict=True)
             return [Prediction(postprocess_instances(r, *output_size(one), self.categories)) for one, r in pairs]
-        if type(model).forward is SemanticSegmentor.forward:
+        if _is_segmentor(model):
             pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
             return [Prediction(stuff_map=self._stuff_map(logits, one)) for one, logits in pairs]
         finds_instances = getattr(model, "predict_instances", False)  # Panoptic-DeepLab leaves out what is empty
         answers = zip(inputs, model(inputs), strict=True)
         return [self._read(answer, output_size(one) if finds_instances else None) for one, answer in answers]
+
+    def parts(self, model: nn.Module, inputs: Inputs) -> list[Parts]:
+        """The same before things and stuff are merged, with scores of stuff where the model has some."""
+        if isinstance(model, ThingsAndStuff):
+            return model.parts(inputs)
+        if _is_segmentor(model):
+            labels = LabelSpace.from_metadata(self.metadata)
+            pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
+            return [Parts(stuff=LabelScores(scores_of_logits(logits, one), labels)) for one, logits in pairs]
+        return [Parts.of(found, self.categories) for found in self(model, inputs)]
 
     def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
         labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
@@ -65,6 +77,17 @@ class OutputReader:
         if "panoptic_seg" in answer:
             panoptic = to_panoptic_map(answer["panoptic_seg"], self.metadata, self.categories)
         return Prediction(detections, stuff_map, panoptic)
+
+
+def _is_rcnn(model: nn.Module) -> bool:
+    """An R-CNN without stuff of its own."""
+    rcnn = model.model if isinstance(model, AugmentedRcnn) else model
+    return isinstance(rcnn, GeneralizedRCNN) and not isinstance(rcnn, PanopticFPN)
+
+
+def _is_segmentor(model: nn.Module) -> bool:
+    segmentor = model.model if isinstance(model, AugmentedSegmentor) else model
+    return type(segmentor).forward is SemanticSegmentor.forward
 
 
 def _no_detections(height: int, width: int) -> Detections:

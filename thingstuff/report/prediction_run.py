@@ -20,8 +20,8 @@ from thingstuff.data.images import read_image_bgr
 from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
 from thingstuff.engine.folders import make_writable
-from thingstuff.engine.predictor import Predictor
 from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
+from thingstuff.engine.tiling import build_predictor, max_pixels
 from thingstuff.errors import DataError, SetupError, UserError
 from thingstuff.merge import Ledger, LedgerTotals
 from thingstuff.modeling.prediction import Prediction
@@ -86,7 +86,7 @@ class _PredictionRun:
         self._job, self._wanted = job, job.wanted
         self._summary = Summary()
         self._folder = job.output / "predictions" / (job.dataset or "images")
-        self._predictor = Predictor(job.cfg)
+        self._predictor = build_predictor(job.cfg)
         wanted = job.wanted
         drawing = Drawing(self._predictor.categories, wanted.views, wanted.side_by_side, wanted.score_thresh)
         self._pictures = PictureFiles(job.output, drawing, wanted.overlays, wanted.cutouts)
@@ -136,7 +136,7 @@ class _PredictionRun:
             self._summary.predicted += 1
 
     def _read_and_predict(self, image: ImageInput) -> tuple[np.ndarray, Prediction]:
-        pixels = read_image_bgr(image.path)
+        pixels = read_image_bgr(image.path, max_pixels(self._job.cfg))
         return pixels, self._predictor(pixels, image.path)
 
     def _use_earlier(self, image: ImageInput) -> None:
@@ -144,7 +144,8 @@ class _PredictionRun:
         self._refuse_changed(image.path, image.key)
         self._summary.already_there += 1
         if not self._pictures.are_there(image.key):
-            self._pictures.write(image.key, read_image_bgr(image.path), from_stored(self._earlier[image.key]))
+            pixels = read_image_bgr(image.path, max_pixels(self._job.cfg))
+            self._pictures.write(image.key, pixels, from_stored(self._earlier[image.key]))
 
     def _refuse_changed(self, path: Path, key: str) -> None:
         """What was predicted under this key, if anything was, was predicted of this very file."""
