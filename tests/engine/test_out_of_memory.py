@@ -11,7 +11,8 @@ import thingstuff
 from thingstuff.engine.out_of_memory import name_what_fits
 from thingstuff.errors import SetupError
 
-CPU = "[enforce fail at alloc_cpu.cpp:119] err == 0. DefaultCPUAllocator: not enough memory: you tried to allocate {} bytes."
+CPU = "[enforce fail at alloc_cpu.cpp:119] . DefaultCPUAllocator: not enough memory: you tried to allocate {} bytes."
+LINUX = "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried to allocate {} bytes."
 GPU = "CUDA out of memory. Tried to allocate {} GiB. GPU 0 has a total capacity of 24.00 GiB of which {} GiB is free."
 
 
@@ -47,7 +48,7 @@ def test_tiles_are_halved_until_what_was_asked_for_fits():
 
 def test_a_small_image_gets_a_smaller_network_input_too():
     assert "--tile 640 (in Python tile=640), or a smaller network" in said(RuntimeError(CPU.format(10**9)), 720, 1280)
-    text = said(RuntimeError(CPU.format(10**9)), 200, 200)
+    text = said(RuntimeError(LINUX.format(10**9)), 200, 200)
     assert "INPUT.MIN_SIZE_TEST" in text
     assert "--tile" not in text
 

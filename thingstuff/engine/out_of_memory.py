@@ -17,7 +17,8 @@ SMALLEST_TILE_PX = 128  # a tile below it sees too little of most objects
 _SMALL_PX = 2048 * 2048
 _STEP_PX = 32  # tile sizes are suggested in whole cells of a feature map
 _SAID = re.compile(
-    r"not enough memory|out of memory|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc|Insufficient memory|Failed to allocate", re.I
+    r"not enough memory|can't allocate memory|out of memory|CUBLAS_STATUS_ALLOC_FAILED|bad_alloc|Insufficient memory|Failed to allocate",
+    re.I,
 )
 _ASKED = re.compile(r"(?:tried to allocate|Unable to allocate|Failed to allocate) ([\d.]+) ?([KMGT]i?B|bytes)", re.I)
 _FREE = re.compile(r"of which ([\d.]+) ([KMGT]i?B) is free", re.I)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from tile_oracle import CATEGORIES, Oracle, assert_same, coordinates, place_of, scene
 
 from thingstuff.engine.blend_stuff import StuffBlender
 from thingstuff.engine.tile_grid import TileGrid, Tiling
@@ -12,7 +13,6 @@ from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.parts import LabelScores, Parts
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.structures import VOID
-from tile_oracle import CATEGORIES, Oracle, assert_same, coordinates, place_of, scene
 
 LABELS = LabelSpace.of(CATEGORIES)  # things, sky, sea
 

@@ -2,13 +2,15 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
-
 from tile_oracle import CATEGORIES, Oracle, assert_same, coordinates, detections_of, place_of, scene
+
 from thingstuff.engine.tile_grid import Tiling
 from thingstuff.engine.tiling import TiledPredictor
 from thingstuff.errors import ConfigError
+from thingstuff.evaluation.mask_iou import mask_ious
 from thingstuff.modeling.prediction import Prediction
 
 
@@ -48,6 +50,34 @@ def test_random_scenes_are_put_together_exactly(seed):
     truth = scene(rng, height, width, 40)
     found = joined(Oracle(truth), (height, width), tile_px, int(rng.integers(1, tile_px // 2 + 1)))
     assert_same(found, truth)
+
+
+class Inexact(Oracle):
+    """Sees every object a little too large or too small, in every tile in another way, and scores it anew."""
+
+    def __call__(self, image, file_name=None):
+        x, y = place_of(image)
+        rng = np.random.default_rng(1000 * y + x)
+        found = super().__call__(image).detections
+        kernel = np.ones((3, 3), np.uint8)
+        change = [cv2.dilate if rng.random() < 0.5 else cv2.erode for _ in range(len(found))]
+        pairs = zip(found.masks.to_bitmaps(), change, strict=True)
+        bitmaps = np.array([do(bitmap.view(np.uint8), kernel) for bitmap, do in pairs], np.uint8)
+        seen = bitmaps.any(axis=(1, 2)) if len(bitmaps) else np.zeros(0, bool)
+        scores = rng.uniform(0.5, 1, seen.sum())
+        return Prediction(detections_of(bitmaps[seen].reshape(-1, *image.shape[:2]), scores, found.category_ids[seen]))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_masks_that_differ_a_little_are_still_one_object(seed):
+    rng = np.random.default_rng(seed)
+    bitmaps = scene(rng, 260, 300, 40).masks.to_bitmaps()
+    large = np.array([b for b in bitmaps if b.sum() > 300 and cv2.erode(b.view(np.uint8), np.ones((5, 5))).any()])
+    truth = detections_of(large, np.ones(len(large)), np.full(len(large), 7))
+    found = joined(Inexact(truth), (260, 300), 120, 50)
+    ious = mask_ious(truth.masks, found.masks)
+    assert len(found) == len(truth)
+    assert (ious.max(axis=1) > 0.6).all()
 
 
 def test_boxes_without_masks_are_joined_too():
