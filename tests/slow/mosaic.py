@@ -1,4 +1,4 @@
-"""Large images of many small ones: `python mosaic.py WEIGHTS` compares tiles with the whole, on the scenes of shapes_val."""
+"""Large images of many scenes: `python mosaic.py WEIGHTS COUNT ACROSS` compares tiles with the whole by mask AP."""
 
 import sys
 
