@@ -17,7 +17,7 @@ SMALLEST_TILE_PX = 128  # a tile below it sees too little of most objects
 _SMALL_PX = 2048 * 2048
 _STEP_PX = 32  # tile sizes are suggested in whole cells of a feature map
 _SAID = re.compile(
-    "not enough memory|can't allocate memory|out of memory|insufficient memory|failed to allocate|bad_alloc|ALLOC_FAILED",
+    "not enough memory|can't allocate memory|out of memory|insufficient memory|failed to allocate|ALLOC_FAILED",
     re.I,
 )
 _ASKED = re.compile(r"(?:tried to allocate|Unable to allocate|Failed to allocate) ([\d.]+) ?([KMGT]i?B|bytes)", re.I)
