@@ -17,7 +17,7 @@ from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.read_outputs import OutputReader
-from thingstuff.modeling.stuff_sources import STUFF_IMAGE
+from thingstuff.modeling.stuff_sources import STUFF_IMAGE, Inputs
 from thingstuff.structures import Categories
 
 
@@ -71,8 +71,12 @@ class Predictor:
 
         `file_name` says where the image is from: stuff from files is found by it.
         """
+        return self.predict([self._model_input(image_bgr, file_name)])[0]
+
+    def predict(self, inputs: Inputs) -> list[Prediction]:
+        """Detectron2's model inputs, made elsewhere, as one batch -> what the model finds in each."""
         with torch.inference_mode():
-            return self._reader(self.model, [self._model_input(image_bgr, file_name)])[0]
+            return self._reader(self.model, inputs)
 
     def _model_input(self, image_bgr: np.ndarray, file_name: str | Path | None) -> dict[str, Any]:
         height, width = image_bgr.shape[:2]

@@ -14,6 +14,7 @@ from thingstuff.config import load_config
 from thingstuff.data.declared.declare import declare
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
+from thingstuff.engine.exported import ExportedPredictor, is_exported
 from thingstuff.engine.predictor import Predictor
 from thingstuff.errors import ConfigError, UserError
 from thingstuff.merge import Ledger
@@ -33,9 +34,14 @@ def load(
 ) -> Model:
     """A trained model, ready to be called. `overrides` are `KEY VALUE` pairs as on the command line.
 
+    `config` may be an exported model (`.onnx`, `.pt2`), which has its weights and settings in it.
+
     Without `weights` the config's own are taken, without `score_thresh` its thresholds, without `device` a GPU where
     there is one.
     """
+    if is_exported(config):
+        _refuse_settings(config, weights, overrides)
+        return Model(ExportedPredictor.open(config, score_thresh=score_thresh, device=device))
     cfg = load_config(config, overrides)
     if cfg.DATASETS.DECLARE:
         declare(cfg, overrides=overrides)
@@ -49,6 +55,12 @@ def load(
     return Model(Predictor(cfg))
 
 
+def _refuse_settings(path: str | Path, weights: str | Path | None, overrides: Sequence[str]) -> None:
+    if weights is not None or overrides:
+        what = "overrides" if weights is None else "weights"
+        raise ConfigError(f"{path} is an exported model with everything in it: leave out {what}")
+
+
 def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
     if not 0 <= score_thresh <= 1:
         raise ConfigError(f"score_thresh is {score_thresh}, expected a number from 0 to 1")
@@ -58,9 +70,11 @@ def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """Called with an image it gives a Result. `model.predictor.model` is the Detectron2 module itself."""
+    """Called with an image it gives a Result. `model.predictor.model` is the Detectron2 module itself, where there is
+    one: an exported model has none.
+    """
 
-    predictor: Predictor
+    predictor: Predictor | ExportedPredictor
 
     @property
     def categories(self) -> Categories:
