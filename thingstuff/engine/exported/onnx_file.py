@@ -79,8 +79,9 @@ class OnnxNetwork:
         options = runtime.SessionOptions()
         options.intra_op_num_threads = torch.get_num_threads()
         options.log_severity_level = _FATAL
+        providers = _providers(runtime, device)
         try:
-            self._session = runtime.InferenceSession(str(path), options, providers=_providers(runtime, device))
+            self._session = runtime.InferenceSession(str(path), options, providers=providers)
         except Exception as error:  # its exceptions share no class
             raise _unreadable(path, error) from error
         text = self._session.get_modelmeta().custom_metadata_map.get(KEY)

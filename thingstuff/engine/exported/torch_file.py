@@ -20,6 +20,7 @@ def write_torch(program: torch.export.ExportedProgram, card: Card, file: BinaryI
     """Write a traced network, with its card as an extra file of the archive."""
     for node in program.graph.nodes:  # the lines of Python that it came from, which name folders of this machine
         node.meta.pop("stack_trace", None)
+    program._guards_code = []  # code as text, which no reader of ours runs
     with quietly():
         torch.export.save(program, file, extra_files={CARD_NAME: card.text()})
 
@@ -43,7 +44,7 @@ class TorchNetwork:
             from torch.export.passes import move_to_device_pass
 
             program = move_to_device_pass(program, self._device)
-        return program.module()
+        return program.module(check_guards=False)  # they would be compiled from text; sizes are checked without them
 
     def __call__(self, image: NDArray[np.float32], image_size: NDArray[np.float32]) -> dict[str, NDArray[Any]]:
         """`image` 3 x H x W on its canvas, `image_size` height and width -> outputs by name."""

@@ -63,7 +63,7 @@ def export_model(
     cfg = cfg.clone()
     cfg.MODEL.DEVICE = "cpu"
     predictor = Predictor(cfg)
-    network = exportable(_network_of(predictor.model))
+    network = exportable(network_of(predictor.model))
     card = describe(cfg, predictor, network, canvas)
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
@@ -81,7 +81,7 @@ def _writer(path: Path) -> Callable[..., None]:
     return next(_WRITERS[name] for name, suffix in SUFFIXES.items() if suffix == path.suffix)
 
 
-def _network_of(model: nn.Module) -> nn.Module:
+def network_of(model: nn.Module) -> nn.Module:
     """The Detectron2 model, where the panoptic option is put around it."""
     if not isinstance(model, ThingsAndStuff):
         return model
