@@ -1,5 +1,6 @@
 """`tools/export.py`: a file that is compared before it takes its name, and clear refusals."""
 
+import re
 import shutil
 
 import pytest
@@ -30,7 +31,8 @@ def test_file_is_compared_kept_and_used(export, run_tool, sharp_weights, small_s
     shutil.copytree(small_shapes / "val", images)
     code, out, err = export(tmp_path / "out" / name, "--size", 160, 160, "--images", images)
     assert (code, err) == (0, "")
-    assert "images compared                       6" in out
+    assert re.search("images compared +6 ", out)
+    assert "detections" not in out  # of which a semantic model has none
     assert f"{name}: " in out
     assert "SemanticSegmentor for 160 x 160: logits" in out
     assert [p.name for p in (tmp_path / "out").iterdir()] == [name]
@@ -54,7 +56,7 @@ def test_file_is_compared_kept_and_used(export, run_tool, sharp_weights, small_s
 def test_default_images_are_the_test_sets(export, tmp_path):
     code, out, _ = export(tmp_path / "model.pt2")
     assert code == 0
-    assert "images compared                       5" in out
+    assert re.search("images compared +5 ", out)
     assert "padded to the file's size" in out  # 160 x 288 is the default, the images are square
     assert (ExportedPredictor.open(tmp_path / "model.pt2", device="cpu").card.width) == 288
 
@@ -85,6 +87,32 @@ def test_a_file_that_predicts_something_else_is_not_kept(export, tmp_path, monke
     assert list(tmp_path.glob(".*")) == []
     code, _, _ = export(tmp_path / "model.pt2", "--size", 160, 160, "--no-check")
     assert code == 0
+
+
+def test_a_model_that_finds_nothing_proves_nothing():
+    from thingstuff.cli.export import _report
+    from thingstuff.engine.exported.parity import ImageParity, Parity
+    from thingstuff.errors import UserError
+
+    with pytest.raises(UserError, match="finds nothing in these images"):
+        _report(Parity([ImageParity(detections=0, box_px=0.0, score=0.0, mask_iou=1.0)]))
+    _report(Parity([ImageParity(detections=0, box_px=0.0), ImageParity(detections=1, box_px=0.1)]))
+    _report(Parity([ImageParity(pixels=1.0)]))
+
+
+@pytest.mark.parametrize(
+    "worse",
+    [{"unmatched": 1}, {"box_px": 0.11}, {"mask_iou": 0.98}, {"pixels": 0.99}],
+)
+def test_each_number_of_the_comparison_decides(worse, capsys):
+    from thingstuff.cli.export import _report
+    from thingstuff.engine.exported.parity import ImageParity, Parity
+    from thingstuff.errors import UserError
+
+    good = {"detections": 3, "box_px": 0.0, "score": 0.0, "mask_iou": 1.0, "pixels": 1.0}
+    with pytest.raises(UserError, match="not kept"):
+        _report(Parity([ImageParity(**good), ImageParity(**good | worse)]))
+    assert "images compared" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

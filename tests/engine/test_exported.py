@@ -2,9 +2,7 @@
 
 import io
 import json
-import pickle
 import sys
-import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -255,101 +253,3 @@ def test_a_missing_package_is_said_in_one_line(files, onnx_predictor, monkeypatc
 def test_devices_that_are_not_here(files):
     with pytest.raises(SetupError, match="cannot compute on"):
         ExportedPredictor.open(files[".onnx"], device="abacus")
-
-
-class Trap:
-    """A pickle that leaves a file where it is opened."""
-
-    def __init__(self, mark):
-        self._mark = mark
-
-    def __reduce__(self):
-        return Path.touch, (self._mark,)
-
-
-def model_json(edit):
-    """A change of a .pt2: `edit` is given the model's record."""
-
-    def change(entries, mark):
-        record = json.loads(entries["models/model.json"])
-        edit(record, mark)
-        entries["models/model.json"] = json.dumps(record).encode()
-
-    return change
-
-
-def expression_of_code(record, mark):
-    record["range_constraints"][f"__import__('pathlib').Path({str(mark)!r}).touch()"] = {"min_val": 0, "max_val": 1}
-
-
-def size_of_code(record, mark):
-    def find(value):
-        if isinstance(value, dict):
-            for key, entry in value.items():
-                if key == "expr_str":
-                    value[key] = f"__import__('pathlib').Path({str(mark)!r}).touch()"
-                find(entry)
-        elif isinstance(value, list):
-            for entry in value:
-                find(entry)
-
-    find(record)
-
-
-def call_of_the_system(record, mark):
-    record["graph_module"]["graph"]["nodes"][0]["target"] = "torch.os.system"
-
-
-def name_that_is_code(record, mark):
-    record["graph_module"]["graph"]["inputs"][0] = {"as_tensor": {"name": "x=print('here')"}}
-
-
-def guard_of_code(record, mark):
-    record["guards_code"] = [f"__import__('pathlib').Path({str(mark)!r}).touch()"]
-
-
-def pickled_weight(entries, mark):
-    name = "data/weights/model_weights_config.json"
-    record = json.loads(entries[name])
-    next(iter(record["config"].values()))["use_pickle"] = True
-    entries[name] = json.dumps(record).encode()
-
-
-def pickled_inputs(entries, mark):
-    entries["data/sample_inputs/model.pt"] = pickle.dumps(Trap(mark))
-
-
-def pickled_constants(entries, mark):
-    entries["data/constants/model.pt"] = pickle.dumps(Trap(mark))
-
-
-def compiled_library(entries, mark):
-    entries["data/aotinductor/model/model.so"] = b"\x7fELF"
-
-
-TRAPS = {
-    "expression": model_json(expression_of_code),
-    "size": model_json(size_of_code),
-    "call": model_json(call_of_the_system),
-    "name": model_json(name_that_is_code),
-    "guard": model_json(guard_of_code),
-    "weight": pickled_weight,
-    "inputs": pickled_inputs,
-    "constants": pickled_constants,
-    "library": compiled_library,
-}
-
-
-@pytest.mark.parametrize("trap", TRAPS)
-def test_an_archive_that_would_run_code_is_not_opened(files, tmp_path, trap):
-    with zipfile.ZipFile(files[".pt2"]) as whole:
-        entries = {name.partition("/")[2]: whole.read(name) for name in whole.namelist()}
-    mark = tmp_path / "ran"
-    TRAPS[trap](entries, mark)
-    path = tmp_path / "trap.pt2"
-    with zipfile.ZipFile(path, "w") as other:
-        for name, content in entries.items():
-            other.writestr(f"trap/{name}", content)
-    with pytest.raises(DataError, match="not opened"):
-        ExportedPredictor.open(path, device="cpu")
-    assert not mark.exists()

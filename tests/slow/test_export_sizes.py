@@ -1,5 +1,7 @@
 """Exports that take long: images of any size, and every kind of detector, in both formats."""
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -34,7 +36,7 @@ def test_images_of_any_size(run_tool, sharp_weights, pictures, tmp_path, name, r
     fixed = ("--config-file", config, "--weights", sharp_weights[kind], "--output", tmp_path / name, "--dynamic")
     code, out, err = run_tool("export", *fixed, "--images", pictures, "--opts", *opts)
     assert code == 0, err
-    assert f"images compared                       {len(SIZES)}" in out
+    assert re.search(f"images compared +{len(SIZES)} ", out)
     assert "for any size" in out
 
     model = thingstuff.load(tmp_path / name, device="cpu")

@@ -122,24 +122,35 @@ def _drawn() -> list[Any]:
 
 def _report(parity: Any) -> None:
     """The comparison as a table; UserError where it does not hold."""
-    from thingstuff.engine.exported.parity import LEAST_MASK_IOU, LEAST_PIXELS, MOST_BOX_PX
     from thingstuff.report.table import Table
+
+    other = sum(not image.own_canvas for image in parity.images)
+    notes = [f"{other} of them padded to the file's size, as in a batch with larger images"] if other else []
+    print(Table(_rows(parity), ("file against model", "value", "wanted"), footnotes=notes).text())
+    if parity.says_nothing:
+        raise UserError(
+            "the model finds nothing in these images, so that nothing is proved and the file is not kept: name others "
+            "with --images, or pass --no-check"
+        )
+    if not parity.holds:
+        raise UserError("the file does not predict what the model predicts, and is not kept: --no-check keeps it")
+
+
+def _rows(parity: Any) -> list[tuple[str, Any, str | None]]:
+    """Without what the model does not predict."""
+    from thingstuff.engine.exported.parity import LEAST_MASK_IOU, LEAST_PIXELS, MOST_BOX_PX
 
     worst = parity.worst
     rows = [
-        ("images compared", len(parity.images), None),
-        ("detections of the model", worst.detections, None),
-        ("found by one of the two alone", worst.unmatched, "0"),
-        ("largest difference of a box, px", f"{worst.box_px:.2g}", f"at most {MOST_BOX_PX}"),
-        ("largest difference of a score", f"{worst.score:.2g}", None),
-        ("least IoU of a mask", f"{worst.mask_iou:.4f}", f"at least {LEAST_MASK_IOU}"),
-        ("least share of equal pixels in a map", f"{worst.pixels:.4f}", f"at least {LEAST_PIXELS}"),
+        ("images compared", "{}", len(parity.images), None),
+        ("detections of the model", "{}", worst.detections, None),
+        ("found by one of the two alone", "{}", None if worst.detections is None else worst.unmatched, "0"),
+        ("largest difference of a box, px", "{:.2g}", worst.box_px, f"at most {MOST_BOX_PX}"),
+        ("largest difference of a score", "{:.2g}", worst.score, None),
+        ("least IoU of a mask", "{:.4f}", worst.mask_iou, f"at least {LEAST_MASK_IOU}"),
+        ("least share of equal pixels in a map", "{:.4f}", worst.pixels, f"at least {LEAST_PIXELS}"),
     ]
-    other = sum(not image.own_canvas for image in parity.images)
-    notes = [f"{other} of them padded to the file's size, as in a batch with larger images"] if other else []
-    print(Table(rows, ("file against model", "value", "wanted"), footnotes=notes).text())
-    if not parity.holds:
-        raise UserError("the file does not predict what the model predicts, and is not kept: --no-check keeps it")
+    return [(what, form.format(value), wanted) for what, form, value, wanted in rows if value is not None]
 
 
 if __name__ == "__main__":

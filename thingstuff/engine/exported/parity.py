@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,20 +30,22 @@ class ImageParity:
     `unmatched`: detections of either that the other lacks. `box_px`: the largest difference of a coordinate, in pixels
     of the network's input; `mask_iou` the least; `pixels`: the share of equal pixels of the stuff map and of the
     panoptic map, the least of the two. `own_canvas`: the canvas is the one that the model gives this image by itself.
+    None is what the model does not predict.
     """
 
-    detections: int = 0
+    detections: int | None = None
     unmatched: int = 0
-    box_px: float = 0.0
-    score: float = 0.0
-    mask_iou: float = 1.0
-    pixels: float = 1.0
+    box_px: float | None = None
+    score: float | None = None
+    mask_iou: float | None = None
+    pixels: float | None = None
     own_canvas: bool = True
 
     @property
     def holds(self) -> bool:
-        near = self.box_px <= MOST_BOX_PX and self.mask_iou >= LEAST_MASK_IOU
-        return not self.unmatched and near and self.pixels >= LEAST_PIXELS
+        near = self.box_px is None or self.box_px <= MOST_BOX_PX
+        alike = self.mask_iou is None or self.mask_iou >= LEAST_MASK_IOU
+        return not self.unmatched and near and alike and (self.pixels is None or self.pixels >= LEAST_PIXELS)
 
 
 @dataclass(frozen=True)
@@ -56,16 +59,26 @@ class Parity:
         return bool(self.images) and all(image.holds for image in self.images)
 
     @property
+    def says_nothing(self) -> bool:
+        """The model finds instances, and found none."""
+        return self.worst.detections == 0
+
+    @property
     def worst(self) -> ImageParity:
         return ImageParity(
-            sum(i.detections for i in self.images),
-            sum(i.unmatched for i in self.images),
-            max((i.box_px for i in self.images), default=0.0),
-            max((i.score for i in self.images), default=0.0),
-            min((i.mask_iou for i in self.images), default=1.0),
-            min((i.pixels for i in self.images), default=1.0),
-            all(i.own_canvas for i in self.images),
+            self._over("detections", sum),
+            self._over("unmatched", sum) or 0,
+            self._over("box_px", max),
+            self._over("score", max),
+            self._over("mask_iou", min),
+            self._over("pixels", min),
+            all(image.own_canvas for image in self.images),
         )
+
+    def _over(self, name: str, summary: Callable[[Iterable[Any]], Any]) -> Any:
+        """Over the images that have it; None if none has."""
+        values = [value for image in self.images if (value := getattr(image, name)) is not None]
+        return summary(values) if values else None
 
 
 def compare(predictor: Predictor, exported: ExportedPredictor, images: Iterable[np.ndarray]) -> Parity:
@@ -99,7 +112,7 @@ def _on_same_canvas(predictor: Predictor, placed: OnCanvas, image_bgr: np.ndarra
 # ---- detections --------------------------------------------------------------------------------------------------
 
 
-def _of_detections(one: Detections | None, other: Detections | None, scale: float, thresh: float) -> dict[str, float]:
+def _of_detections(one: Detections | None, other: Detections | None, scale: float, thresh: float) -> dict[str, Any]:
     if one is None or other is None:
         return {"unmatched": 0 if one is other else 1}
     pairs = _pairs(one, other)
@@ -139,22 +152,22 @@ def _certain(found: Detections, matched: set[int], thresh: float) -> int:
     return sum(all(abs(float(found.scores[i]) - limit) > LARGEST_MARGIN for limit in limits) for i in left)
 
 
-def _least_iou(one: Detections, other: Detections, pairs: list[tuple[int, int]]) -> float:
-    if one.masks is None or other.masks is None or not pairs:
-        return 1.0
+def _least_iou(one: Detections, other: Detections, pairs: list[tuple[int, int]]) -> float | None:
+    if one.masks is None or other.masks is None:
+        return None
     ious = mask_ious(one.masks, other.masks)
     empty, other_empty = one.masks.areas_px() == 0, other.masks.areas_px() == 0
-    return min(1.0 if empty[i] and other_empty[j] else float(ious[i, j]) for i, j in pairs)
+    return min((1.0 if empty[i] and other_empty[j] else float(ious[i, j]) for i, j in pairs), default=1.0)
 
 
-def _equal_pixels(one: Prediction, other: Prediction) -> float:
+def _equal_pixels(one: Prediction, other: Prediction) -> float | None:
     """The least of the stuff map's and the panoptic map's shares."""
-    shares = [1.0]
+    shares = []
     if one.stuff_map is not None and other.stuff_map is not None:
         shares.append(float((one.stuff_map == other.stuff_map).mean()))
     if one.panoptic is not None and other.panoptic is not None:
         shares.append(float((_categories(one.panoptic) == _categories(other.panoptic)).mean()))
-    return min(shares)
+    return min(shares, default=None)
 
 
 def _categories(panoptic: PanopticMap) -> np.ndarray:
