@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -44,8 +45,8 @@ def count_lines(output):
 
 def resident_mib(process):
     """0 when it has ended."""
-    with open(f"/proc/{process.pid}/status") as status:
-        return next((int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")), 0)
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS")), 0)
 
 
 def test_memory_is_flat(photos, sharp_weights, tmp_path):

@@ -10,6 +10,7 @@ from thingstuff import __version__
 COMMANDS = {
     "train_net": "train a model from a config, or evaluate one",
     "predict": "predict images, videos or a data set: pictures, counts, cut-outs, exports",
+    "export": "export a model to ONNX or torch.export, and check that it predicts the same",
     "evaluate": "score stored predictions: box and mask AP, mean IoU, panoptic quality",
     "compare": "what going panoptic costs and gives: one store or several, as tables and a page",
     "tune_merge": "find better thresholds of the merge on stored predictions",

@@ -5,6 +5,7 @@ Examples:
   predict.py --config-file configs/shapes/mask_rcnn.yaml --weights model_final.pth --input '*.jpg' --output out --counts
   predict.py --config-file configs/shapes/mask_rcnn.yaml --input shapes_val --output out --no-overlays --export coco
   predict.py --config-file my.yaml --weights model_final.pth --input aerial.tif --output out --tile 1024
+  predict.py --config-file mask_rcnn.onnx --input photos/ --output out
 """
 
 from __future__ import annotations
@@ -31,7 +32,12 @@ def build_parser() -> argparse.ArgumentParser:
         prog="predict", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--config-file", required=True, metavar="FILE", help="a path, model_zoo://NAME or thingstuff://NAME")
+    add(
+        "--config-file",
+        required=True,
+        metavar="FILE",
+        help="a path, model_zoo://NAME or thingstuff://NAME, or an export",
+    )
     add_dataset(parser)
     add("--weights", metavar="FILE", help="default: MODEL.WEIGHTS of the config")
     add("--stuff-weights", metavar="FILE", help="of the second model; default: PANOPTIC.STUFF_WEIGHTS of the config")
@@ -94,28 +100,13 @@ def _predict(args: argparse.Namespace) -> int:
 
 
 def _job(args: argparse.Namespace) -> Any:
-    from thingstuff.config import load_config
     from thingstuff.data.inputs import dataset_inputs, find_inputs, is_dataset
-    from thingstuff.engine.device import settle_device
-    from thingstuff.engine.tiling import settle_tiles
+    from thingstuff.engine.exported import is_exported
     from thingstuff.report.prediction_run import Job, Wanted
 
-    cfg = load_config(args.config_file, args.opts)
-    if args.dataset or cfg.DATASETS.DECLARE:
-        from thingstuff.data.declared.declare import declare
-
-        declare(cfg, args.dataset, args.opts)
-    cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
-    if args.stuff_weights and not (cfg.PANOPTIC.ENABLED and cfg.PANOPTIC.STUFF == "model"):
-        raise ConfigError("--stuff-weights is for a second model: turn on PANOPTIC with STUFF model, or leave it out")
-    cfg.PANOPTIC.STUFF_WEIGHTS = args.stuff_weights or cfg.PANOPTIC.STUFF_WEIGHTS
-    cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
-    cfg.TEST.MODE = args.mode or cfg.TEST.MODE
     if args.batch < 1:
         raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
-    settle_tiles(cfg, args.tile, args.tile_overlap)
-    cfg.TEST.AUG.ENABLED = args.tta or cfg.TEST.AUG.ENABLED
-    settle_device(cfg)
+    model = _exported(args) if is_exported(args.config_file) else _config(args)
     dataset = args.input[0] if is_dataset(args.input[0]) else None
     if dataset and len(args.input) > 1:
         raise ConfigError(f"{dataset} is a data set: predict it alone, and other inputs in another run")
@@ -130,7 +121,42 @@ def _job(args: argparse.Namespace) -> Any:
         args.overwrite,
         args.score_thresh,
     )
-    return Job(cfg, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image, args.batch)
+    return Job(model, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image, args.batch)
+
+
+def _config(args: argparse.Namespace) -> Any:
+    from thingstuff.config import load_config
+    from thingstuff.engine.device import settle_device
+    from thingstuff.engine.tiling import settle_tiles
+
+    cfg = load_config(args.config_file, args.opts)
+    if args.dataset or cfg.DATASETS.DECLARE:
+        from thingstuff.data.declared.declare import declare
+
+        declare(cfg, args.dataset, args.opts)
+    cfg.MODEL.WEIGHTS = args.weights or cfg.MODEL.WEIGHTS
+    if args.stuff_weights and not (cfg.PANOPTIC.ENABLED and cfg.PANOPTIC.STUFF == "model"):
+        raise ConfigError("--stuff-weights is for a second model: turn on PANOPTIC with STUFF model, or leave it out")
+    cfg.PANOPTIC.STUFF_WEIGHTS = args.stuff_weights or cfg.PANOPTIC.STUFF_WEIGHTS
+    cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
+    cfg.TEST.MODE = args.mode or cfg.TEST.MODE
+    settle_tiles(cfg, args.tile, args.tile_overlap)
+    cfg.TEST.AUG.ENABLED = args.tta or cfg.TEST.AUG.ENABLED
+    settle_device(cfg)
+    return cfg
+
+
+def _exported(args: argparse.Namespace) -> Any:
+    from thingstuff.cli.common import register_datasets
+    from thingstuff.engine.exported import ExportedPredictor
+
+    given = {"--weights": args.weights, "--stuff-weights": args.stuff_weights, "--opts": args.opts}
+    given |= {"--mode": args.mode, "--tile": args.tile, "--tile-overlap": args.tile_overlap, "--tta": args.tta}
+    for option, value in given.items():
+        if value:
+            raise ConfigError(f"{args.config_file} is an exported model with everything in it: leave out {option}")
+    register_datasets(args)
+    return ExportedPredictor.open(args.config_file, device=args.device)
 
 
 def _outside(inputs: Any, output: Path) -> Any:

@@ -24,7 +24,7 @@ from thingstuff.modeling.augmented import augmented
 from thingstuff.modeling.parts import Parts
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.read_outputs import OutputReader
-from thingstuff.modeling.stuff_sources import STUFF_IMAGE
+from thingstuff.modeling.stuff_sources import STUFF_IMAGE, Inputs, output_size
 from thingstuff.structures import Categories
 
 _Item = TypeVar("_Item")
@@ -92,7 +92,11 @@ class Predictor:
 
         `file_name` says where the image is from: stuff from files is found by it.
         """
-        return self._start([self._model_input(image_bgr, file_name)])[0]()
+        return self.predict([self._model_input(image_bgr, file_name)])[0]
+
+    def predict(self, inputs: Inputs) -> list[Prediction]:
+        """Detectron2's model inputs, made elsewhere, as one batch -> what the model finds in each."""
+        return [finish() for finish in self._start(inputs)]
 
     def stream(self, items: Iterable[_Item], read: Read[_Item], batch: int = 1) -> Iterator[Outcome[_Item]]:
         """What the model finds in each item, in their order, while the next are read and the last are finished.
@@ -136,8 +140,8 @@ class Predictor:
             Started(one.item, one.image_bgr, None if one.error else next(finishes), error=one.error) for one in group
         ]
 
-    def _start(self, inputs: Sequence[dict[str, Any]]) -> list[Callable[[], Prediction]]:
-        height, width = max((one["height"], one["width"]) for one in inputs)
+    def _start(self, inputs: Inputs) -> list[Callable[[], Prediction]]:
+        height, width = max(output_size(one) for one in inputs)
         with name_what_fits(height, width, batch=len(inputs)), torch.inference_mode():
             return self._reader.start(self.model, inputs)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from detectron2.config import CfgNode
 
+from thingstuff.engine.exported import ExportedPredictor
 from thingstuff.engine.weights.cache import local_weights
 from thingstuff.errors import WeightsError
 from thingstuff.merge import Ledger
@@ -29,6 +30,15 @@ def store_meta(cfg: CfgNode, categories: Categories, dataset: str | None, image_
     if cfg.PANOPTIC.STUFF_WEIGHTS:
         weights["PANOPTIC.STUFF_WEIGHTS"] = cfg.PANOPTIC.STUFF_WEIGHTS
     return StoreMeta(_config_hash(cfg), _weights_hash(weights), categories, _versions(), dataset, str(image_root))
+
+
+def exported_meta(predictor: ExportedPredictor, dataset: str | None, image_root: Path) -> StoreMeta:
+    """Of an exported model: by what its file says of itself, and by the file's content."""
+    card = predictor.card
+    config_hash = hashlib.sha256(card.text().encode()).hexdigest()
+    with predictor.path.open("rb") as file:
+        weights_hash = hashlib.file_digest(file, "sha256").hexdigest()
+    return StoreMeta(config_hash, weights_hash, card.categories, _versions(), dataset, str(image_root))
 
 
 def to_stored(

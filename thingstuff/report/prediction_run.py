@@ -20,8 +20,9 @@ from thingstuff.data.fingerprint import fingerprint, is_still
 from thingstuff.data.images import read_image_bgr
 from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
+from thingstuff.engine.exported import ExportedPredictor
 from thingstuff.engine.folders import make_writable
-from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
+from thingstuff.engine.stored_prediction import exported_meta, from_stored, store_meta, to_stored
 from thingstuff.engine.stream import Outcome
 from thingstuff.engine.tiling import build_predictor, max_pixels
 from thingstuff.errors import DataError, SetupError, UserError
@@ -31,7 +32,7 @@ from thingstuff.progress import Progress
 from thingstuff.report.counts import Counts
 from thingstuff.report.drawing import Drawing
 from thingstuff.report.picture_files import PictureFiles, things_of
-from thingstuff.store import Store, StoreWriter
+from thingstuff.store import Store, StoreMeta, StoreWriter
 from thingstuff.store.exports import EXPORTS, ExportOptions
 
 FOR_LABELLING = ("labelme", "cvat")
@@ -56,9 +57,9 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Job:
-    """What to predict, with what, and where to."""
+    """What to predict, with what, and where to. Instead of a config, `model` may be an exported model."""
 
-    cfg: CfgNode
+    model: CfgNode | ExportedPredictor
     inputs: Inputs
     output: Path
     wanted: Wanted = field(default_factory=Wanted)
@@ -89,7 +90,8 @@ class _PredictionRun:
         self._job, self._wanted = job, job.wanted
         self._summary = Summary()
         self._folder = job.output / "predictions" / (job.dataset or "images")
-        self._predictor = build_predictor(job.cfg)
+        self._predictor = job.model if isinstance(job.model, ExportedPredictor) else build_predictor(job.model)
+        self._max_pixels = None if isinstance(job.model, ExportedPredictor) else max_pixels(job.model)
         wanted = job.wanted
         drawing = Drawing(self._predictor.categories, wanted.views, wanted.side_by_side, wanted.score_thresh)
         self._pictures = PictureFiles(job.output, drawing, wanted.overlays, wanted.cutouts)
@@ -98,7 +100,7 @@ class _PredictionRun:
         job = self._job
         make_writable(job.output, "--output")
         _refuse_other_inputs(self._folder)
-        meta = store_meta(job.cfg, self._predictor.categories, job.dataset, job.inputs.root)
+        meta = self._meta()
         with StoreWriter.open(self._folder, meta) as self._writer:
             self._earlier = Store.open(self._folder)
             self._sources = {entry.key: entry.source for entry in self._earlier.entries}
@@ -108,11 +110,22 @@ class _PredictionRun:
                 self._predict_video(video)
         store = Store.open(self._folder)
         self._summary.written = {"predictions": self._folder, **self._pictures.folders()}
-        if self._job.cfg.PANOPTIC.ENABLED:
+        if self._merges():
             self._total(store)
         self._count(store)
         self._export(store)
         return self._summary
+
+    def _merges(self) -> bool:
+        """Whether the predictions have ledgers."""
+        model = self._job.model
+        return model.merges if isinstance(model, ExportedPredictor) else bool(model.PANOPTIC.ENABLED)
+
+    def _meta(self) -> StoreMeta:
+        job = self._job
+        if isinstance(job.model, ExportedPredictor):
+            return exported_meta(job.model, job.dataset, job.inputs.root)
+        return store_meta(job.model, self._predictor.categories, job.dataset, job.inputs.root)
 
     # ---- images ----
 
@@ -131,7 +144,7 @@ class _PredictionRun:
                 progress.step()
 
     def _read(self, image: ImageInput) -> tuple[np.ndarray, Path]:
-        return read_image_bgr(image.path, max_pixels(self._job.cfg)), image.path
+        return read_image_bgr(image.path, self._max_pixels), image.path
 
     def _keep(self, outcome: Outcome[ImageInput]) -> None:
         image, answer = outcome.item, self._guarded(outcome.item.key, outcome.get)
@@ -148,7 +161,7 @@ class _PredictionRun:
         self._refuse_changed(image.path, image.key)
         self._summary.already_there += 1
         if not self._pictures.are_there(image.key):
-            pixels = read_image_bgr(image.path, max_pixels(self._job.cfg))
+            pixels = read_image_bgr(image.path, self._max_pixels)
             self._pictures.write(image.key, pixels, from_stored(self._earlier[image.key]))
 
     def _refuse_changed(self, path: Path, key: str) -> None:

@@ -14,6 +14,7 @@ from thingstuff.config import load_config
 from thingstuff.data.declared.declare import declare
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
+from thingstuff.engine.exported import ExportedPredictor, is_exported
 from thingstuff.engine.predictor import Predictor
 from thingstuff.engine.tiling import TiledPredictor, build_predictor, max_pixels, settle_tiles
 from thingstuff.errors import ConfigError, UserError
@@ -42,9 +43,14 @@ def load(
     `tile` is the size in pixels of the tiles that large images are predicted in (TEST.TILES), `tile_overlap` what they
     share, in pixels or below 1 as a share; `tta` turns test-time augmentation (TEST.AUG) on or off.
 
+    `config` may be an exported model (`.onnx`, `.pt2`), which has its weights and settings in it.
+
     Without `weights` the config's own are taken, without `score_thresh` its thresholds, without `mode` its TEST.MODE,
     which is "exact" by default, without `device` a GPU where there is one.
     """
+    if is_exported(config):
+        _refuse_settings(config, weights=weights, mode=mode, overrides=overrides, tile=tile, tta=tta)
+        return Model(ExportedPredictor.open(config, score_thresh=score_thresh, device=device))
     cfg = load_config(config, overrides)
     if cfg.DATASETS.DECLARE:
         declare(cfg, overrides=overrides)
@@ -62,6 +68,12 @@ def load(
     return Model(build_predictor(cfg), max_pixels(cfg))
 
 
+def _refuse_settings(path: str | Path, **settings: Any) -> None:
+    for what, value in settings.items():
+        if value:
+            raise ConfigError(f"{path} is an exported model with everything in it: leave out {what}")
+
+
 def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
     if not 0 <= score_thresh <= 1:
         raise ConfigError(f"score_thresh is {score_thresh}, expected a number from 0 to 1")
@@ -71,9 +83,11 @@ def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
 
 @dataclass(frozen=True)
 class Model:
-    """Called with an image it gives a Result. `model.predictor.model` is the Detectron2 module itself."""
+    """Called with an image it gives a Result. `model.predictor.model` is the Detectron2 module itself, where there is
+    one: an exported model has none.
+    """
 
-    predictor: Predictor | TiledPredictor
+    predictor: Predictor | TiledPredictor | ExportedPredictor
     max_pixels: int | None = None  # of an image file; None: what Pillow trusts
 
     @property
