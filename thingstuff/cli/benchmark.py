@@ -55,6 +55,7 @@ def _benchmark(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, {"machine": machine, "rows": [asdict(row) for row in rows]})
     print(_table(rows, args, machine))
+    _show_more(rows, args)
     return 0 if all(row.equal for row in rows) else EXIT_UNEQUAL
 
 
@@ -81,6 +82,14 @@ def _table(rows: AnyRows, args: argparse.Namespace, machine: dict[str, str | int
         digits=2,
         footnotes=(_MEMORY_NOTE if of_memory else _TIME_NOTE.format(args=args), *_machine_notes(args, machine)),
     )
+
+
+def _show_more(rows: AnyRows, args: argparse.Namespace) -> None:
+    own = MEASUREMENTS[args.measurement].own
+    for table in own.more(rows, args) if own is not None and own.more else ():
+        print(f"\n{text_table(**table)}")
+    if own is not None and own.finish:
+        own.finish(rows, args)
 
 
 def _machine_notes(args: argparse.Namespace, machine: dict[str, str | int | None]) -> list[str]:
