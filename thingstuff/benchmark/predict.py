@@ -134,6 +134,9 @@ def _refuse_odd(args: argparse.Namespace) -> None:
     wrong = [case for case in args.detections if case != OWN and not case.isdecimal()]
     if wrong:
         raise ConfigError(f"--detections: expected numbers or {OWN}, got {wrong[0]!r}")
+    most = max((int(case) for case in args.detections if case != OWN), default=0)
+    if most > args.proposals:
+        raise ConfigError(f"--detections {most} do not come from --proposals {args.proposals}: ask for fewer")
     if min(args.batches) < 1:
         raise ConfigError(f"--batches must be 1 or more, got {min(args.batches)}")
     if args.artifact and not Path(args.artifact).exists():

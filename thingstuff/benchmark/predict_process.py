@@ -15,7 +15,7 @@ from thingstuff.benchmark.own_process import OwnProcess, answer_requests
 OWN = "own"  # detections that a network finds itself
 _MATMUL_SIDE = {"cpu": 1024, "cuda": 8192}
 _MATMUL_SECONDS = 1.0
-_FEATURES = 4096  # numbers of the backbone's finest map that are compared
+_FEATURES = 4096  # numbers of a backbone's map that are compared
 
 
 @dataclass(frozen=True)
@@ -84,25 +84,22 @@ class _Predicting:
             clock.meter = timer
 
     def do_facts(self) -> Mapping[str, Any]:
-        """Parameters, precision, and the peak of memory above the imported libraries, in MiB."""
+        """Parameters, and the peak of memory above the imported libraries, in MiB."""
         network = self._program.network
-        weights = [] if network is None else list(network.parameters())
-        kinds = [str(w.dtype).removeprefix("torch.") for w in weights if w.dim() == 4]
-        return {
-            "parameters": sum(w.numel() for w in weights) or None,
-            "precision": max(sorted(set(kinds)), key=kinds.count) if kinds else None,
-            "peak_mib": _peak_memory(self._device, self._base_mib),
-        }
+        parameters = None if network is None else sum(weights.numel() for weights in network.parameters())
+        return {"parameters": parameters, "peak_mib": _peak_memory(self._device, self._base_mib)}
 
     def do_features(self, image: int) -> Mapping[str, Any]:
-        """Some numbers of the backbone's finest map, evenly spaced, to see that two networks compute the same."""
+        """Some numbers of the backbone's first map, evenly spaced, to see that two networks compute the same."""
         kept: list[Any] = []
         network = self._program.network
         hook = network.backbone.register_forward_hook(lambda _m, _i, found: kept.append(next(iter(found.values()))))
         self._call(image, "0", 1)
         hook.remove()
         flat = kept[0].float().cpu().flatten()
-        return {"shape": list(kept[0].shape), "values": flat[:: max(1, len(flat) // _FEATURES)][:_FEATURES].tolist()}
+        values = flat[:: max(1, len(flat) // _FEATURES)][:_FEATURES].tolist()
+        precision = str(kept[0].dtype).removeprefix("torch.")
+        return {"shape": list(kept[0].shape), "precision": precision, "values": values}
 
     def do_matmul(self) -> Mapping[str, Any]:
         """GFLOP/s of a plain product of two square matrices, the best in about a second, by precision."""

@@ -23,8 +23,8 @@ class PredictRow:
     """One program in one case (a number of detections, or what it finds itself). Milliseconds are of whole images.
 
     Percentiles are over images and turns; `ratio` is the median, over the same images in the same turns, of
-    Detectron2's milliseconds / these; `stages_ms` are means, and add up to `mean_ms`. `gflop` are those of
-    Detectron2's network for it and its kin, the program's own otherwise.
+    Detectron2's milliseconds / these; `stages_ms` are means, and add up to `mean_ms`. `gflop` and `parameters` are
+    those of Detectron2's network for it and its kin, whatever they save of it, and torchvision's own for torchvision.
     """
 
     part: str
@@ -50,16 +50,26 @@ class PredictRow:
     accuracy: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class _References:
+    """What a program is held against: Detectron2, the network whose operations can be counted, and plain products."""
+
+    stock: Measured | None
+    plain: Measured | None
+    matmul: Mapping[str, float | None]
+
+
 def rows_of(
     part: str, measured: Mapping[str, Measured], accuracy: Mapping[str, Mapping[str, Any]]
 ) -> Iterator[PredictRow]:
     """Case by case, in each the systems in their order."""
     stock = measured.get(STOCK)
+    plain = stock or measured.get("exact")  # whose operations can be counted
     matmul = next(iter(measured.values())).matmul
     for case in dict.fromkeys(case for one in measured.values() for case in one.calls):
         for system, one in measured.items():
             if case in one.calls:
-                yield _row(part, system, case, one, stock, matmul, accuracy.get(system, {}))
+                yield _row(part, system, case, one, _References(stock, plain, matmul), accuracy.get(system, {}))
 
 
 def _row(
@@ -67,15 +77,15 @@ def _row(
     system: str,
     case: str,
     one: Measured,
-    stock: Measured | None,
-    matmul: Mapping[str, float | None],
+    references: _References,
     accuracy: Mapping[str, Any],
 ) -> PredictRow:
+    stock = references.stock
     totals = _totals(one.calls[case])
     has_stock = stock is not None and case in stock.calls
     agreed = agreement(one.records[case], stock.records[case]) if has_stock else None
     own_count = agreement(one.records[case], one.records[case])
-    kin = stock if has_stock and not system.startswith(TORCHVISION) else one
+    counted = one if system.startswith(TORCHVISION) else references.plain
     return PredictRow(
         part=part,
         system=system,
@@ -92,10 +102,10 @@ def _row(
         equal=_is_equal(system, case, agreed, own_count),
         features_off=_features_off(one.features, stock.features) if stock else None,
         stages_ms=mean_stages(one.calls[case]),
-        gflop={stage: flop / 1e9 for stage, flop in kin.flop.get(case, {}).items() if flop},
-        precision=_precision(system, one.facts["precision"], matmul),
-        parameters=one.facts["parameters"],
-        matmul_gflop_s=matmul,
+        gflop={stage: flop / 1e9 for stage, flop in counted.flop.get(case, {}).items() if flop} if counted else {},
+        precision=one.features["precision"] if one.features else None,
+        parameters=counted.facts["parameters"] if counted else None,
+        matmul_gflop_s=references.matmul,
         images_per_s={str(batch): 1000 * batch / float(np.median(ms)) for batch, ms in one.batch_ms.items()},
         accuracy=dict(accuracy),
     )
@@ -140,10 +150,3 @@ def _features_off(features: Mapping[str, Any] | None, expected: Mapping[str, Any
         return None
     a, b = np.array(features["values"]), np.array(expected["values"])
     return float(np.sqrt(np.mean((a - b) ** 2) / np.mean(b**2)))
-
-
-def _precision(system: str, of_weights: str | None, matmul: Mapping[str, float | None]) -> str | None:
-    """In which the convolutions compute: that of the weights, but for autocast, which leaves them in float32."""
-    if system != "torchvision-mixed":
-        return of_weights
-    return max(("bfloat16", "float16"), key=lambda name: matmul.get(name) or 0.0)

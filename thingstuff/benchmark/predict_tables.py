@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from thingstuff.benchmark.predict_process import OWN
 from thingstuff.benchmark.predict_rows import PredictRow
 from thingstuff.benchmark.predict_stages import STAGES
 
 _OPTION = ("stuff labels", "merge")
 _HEAD = "stuff head"
-_FREE = "no limit"  # a stage without convolutions and products
 _NOTES = (
     "milliseconds from a file to COCO RLE, over {images} images in {repeats} turns; ratio = Detectron2's / this one's,"
     " image by image in the same turns: above 1, this one is faster",
@@ -23,13 +23,18 @@ _NOTES = (
 def latency_table(rows: Sequence[PredictRow], images: int, repeats: int) -> dict[str, Any]:
     cells = [
         [
-            *(_name(row), row.case, row.p50_ms, row.p90_ms, row.p99_ms, row.ratio),
-            *(row.first_ms, row.peak_mib, row.agrees or "-", row.features_off, row.equal),
+            *(
+                row.system if row.part == "instances" else f"panoptic {row.system}",
+                row.case,
+                row.p50_ms,
+                row.p90_ms,
+                row.p99_ms,
+                row.ratio,
+            ),
+            *(row.first_ms, row.peak_mib, row.agrees or "-", _scientific(row.features_off), row.equal),
         ]
         for row in rows
     ]
-    for line in cells:
-        line[9] = None if line[9] is None else f"{line[9]:.1e}"
     return {
         "rows": cells,
         "headers": (
@@ -64,7 +69,7 @@ def _stages_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     others = sorted({stage for row in rows for stage in row.stages_ms} - set(STAGES))
     names = [*stages, *others]
     return {
-        "rows": [[_name(row), *(row.stages_ms.get(name) for name in names), row.mean_ms] for row in rows],
+        "rows": [[row.system, *(row.stages_ms.get(name) for name in names), row.mean_ms] for row in rows],
         "headers": (f"ms, {_case(rows)}", *names, "sum"),
         "digits": 1,
         "footnotes": ["means; what is not marked apart belongs to the next stage, and the stages add up to the whole"],
@@ -82,10 +87,10 @@ def _limits_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     ]
     cells.append(["together", sum(counted[0].gflop.values()), *(_times(row, None) for row in counted)])
     speed = ", ".join(f"{rate:.0f} in {name}" for name, rate in rates.items())
-    millions = ", ".join(f"{_name(row)} {(row.parameters or 0) / 1e6:.1f}" for row in counted)
+    millions = ", ".join(f"{row.system} {(row.parameters or 0) / 1e6:.1f}" for row in counted)
     return {
         "rows": cells,
-        "headers": (f"times the limit, {_case(rows)}", "GFLOP", *(_name(row) for row in counted)),
+        "headers": (f"times the limit, {_case(rows)}", "GFLOP", *(row.system for row in counted)),
         "align": "l" + "r" * (len(counted) + 1),
         "digits": 2,
         "footnotes": [
@@ -108,7 +113,7 @@ def _times(row: PredictRow, stage: str | None) -> float | None:
 def _throughput_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     batches = list(dict.fromkeys(batch for row in rows for batch in row.images_per_s))
     return {
-        "rows": [[_name(row), *(row.images_per_s.get(batch) for batch in batches)] for row in rows],
+        "rows": [[row.system, *(row.images_per_s.get(batch) for batch in batches)] for row in rows],
         "headers": (f"images/s, {_case(rows)}", *(f"batch {batch}" for batch in batches)),
         "digits": 2,
         "footnotes": ["copies of the first image in one call"],
@@ -121,7 +126,7 @@ def _option_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     for row in rows:
         head, option = row.stages_ms.get(_HEAD, 0.0), sum(row.stages_ms.get(stage, 0.0) for stage in _OPTION)
         instances = row.mean_ms - head - option
-        cells.append([_name(row), row.case, instances, head, 100 * head / instances, option, 100 * option / instances])
+        cells.append([row.system, row.case, instances, head, 100 * head / instances, option, 100 * option / instances])
     return {
         "rows": cells,
         "headers": ("panoptic", "detections", "instances ms", "head ms", "head %", "labels + merge ms", "%"),
@@ -135,10 +140,12 @@ def _option_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
 
 def _accuracy_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     cells = []
-    for row in {(row.part, row.system): row for row in rows if row.accuracy}.values():
+    # the latency of what a program finds itself goes with its accuracy, where it was measured
+    ordered = sorted(rows, key=lambda row: row.case == OWN)
+    for row in {(row.part, row.system): row for row in ordered if row.accuracy}.values():
         for metric, found in row.accuracy.items():
             bounds = [found.get(key) for key in ("difference", "low", "high")]
-            cells.append([_name(row), metric, found["percent"], *bounds, found.get("verdict", "-"), row.p50_ms])
+            cells.append([row.system, metric, found["percent"], *bounds, found.get("verdict", "-"), row.p50_ms])
     return {
         "rows": cells,
         "headers": ("accuracy", "metric", "percent", "minus exact", "95 % from", "to", "verdict", "p50 ms"),
@@ -148,8 +155,8 @@ def _accuracy_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     }
 
 
-def _name(row: PredictRow) -> str:
-    return row.system
+def _scientific(value: float | None) -> str | None:
+    return None if value is None else f"{value:.1e}"
 
 
 def _case(rows: Sequence[PredictRow]) -> str:

@@ -57,9 +57,11 @@ class Torchvision:
         raise ConfigError("torchvision's weights are random here: no accuracy is measured")
 
     def _decoded(self, path: Path) -> torch.Tensor:
-        from torchvision.io import ImageReadMode, decode_image
+        """As the data sets of torchvision's reference training do it."""
+        from PIL import Image
+        from torchvision.transforms.functional import pil_to_tensor
 
-        return decode_image(str(path), ImageReadMode.RGB).to(self._device).float() / 255
+        return pil_to_tensor(Image.open(path).convert("RGB")).to(self._device).float() / 255
 
 
 def _encoded(output: Mapping[str, torch.Tensor]) -> Records:

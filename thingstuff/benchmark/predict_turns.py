@@ -113,13 +113,12 @@ def _measure_batches(plan: Plan, processes: Mapping[str, PredictProcess], measur
 
 
 def _measure_arithmetic(process: PredictProcess, system: str, cases: Sequence[str], measured: Measured) -> None:
-    """Operations by stage, and for Detectron2 and its kin some features."""
+    """Operations by stage, and features, whose precision is that of the backbone."""
     if system == ARTIFACT:
         return
     for case in cases:
         measured.flop[case] = process.ask(do="flops", image=0, detections=case)["stages"]
-    if not system.startswith(TORCHVISION):
-        measured.features = process.ask(do="features", image=0)
+    measured.features = process.ask(do="features", image=0)
 
 
 def _predict_dataset(
