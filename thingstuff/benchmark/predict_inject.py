@@ -14,7 +14,7 @@ import torch
 from detectron2.structures import Boxes, Instances
 
 from thingstuff.benchmark.predict_load import BLOBS, Load, blob_probs
-from thingstuff.benchmark.predict_stages import INJECTED, StageClock, mark_module
+from thingstuff.benchmark.predict_stages import INJECTED, StageClock, mark_around, mark_module
 
 TORCHVISION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _STUFF_CELLS = 12  # on each side of the smooth fields that stand for a semantic head's scores
@@ -22,10 +22,10 @@ _STUFF_CELLS = 12  # on each side of the smooth fields that stand for a semantic
 
 @dataclass
 class Injection:
-    """`loads`, one an image of the next call; None leaves a network to itself."""
+    """`load` is that of every image of the next calls; None leaves a network to itself."""
 
     clock: StageClock
-    loads: Sequence[Load] | None = None
+    load: Load | None = None
     _kept: dict[Any, Any] = field(default_factory=dict)
 
     def kept(self, make: Any, *key: Any) -> Any:
@@ -43,14 +43,13 @@ def inject_detectron2(model: Any, injection: Injection, weights: tuple[float, ..
     """Into a `GeneralizedRCNN` or its kin, converted or not; `weights` are those of the box coder."""
     clock, heads = injection.clock, model.roi_heads
     mark_module(model.backbone, clock, before="resize", after="backbone")
+    # by its method, since what is pooled for masks is of the masks, whoever pools it
+    mark_around(heads, "_forward_mask", clock, "boxes", "masks")
     if hasattr(model, "sem_seg_head"):
         _replace(model.sem_seg_head, injection, "stuff head", lambda found: _stuff_scores(found, injection))
     _replace(model.proposal_generator, injection, "proposals", lambda found: _proposals(found, injection))
     _replace(heads.box_predictor, injection, "boxes", lambda found: _classified(found, injection, weights))
     _replace(heads.mask_head, injection, "masks", lambda found: _with_blobs(found, injection))
-    # what is pooled for masks is of the masks
-    mark_module(getattr(heads, "mask_pooler", None) or heads.mask_head, clock, before="boxes")
-    mark_module(heads, clock, after="masks")
 
 
 def _replace(module: Any, injection: Injection, stage: str, replaced: Any) -> None:
@@ -58,7 +57,7 @@ def _replace(module: Any, injection: Injection, stage: str, replaced: Any) -> No
 
     def hook(_module: Any, _inputs: Any, found: Any) -> Any:
         injection.clock.mark(stage)
-        if injection.loads is None:
+        if injection.load is None:
             return None  # the answer stays
         with torch.no_grad():
             answer = replaced(found)
@@ -69,8 +68,7 @@ def _replace(module: Any, injection: Injection, stage: str, replaced: Any) -> No
 
 
 def _proposals(found: tuple[Sequence[Instances], Any], injection: Injection) -> tuple[list[Instances], Any]:
-    pairs = zip(found[0], injection.loads, strict=True)
-    return [_as_instances(own, load) for own, load in pairs], found[1]
+    return [_as_instances(own, injection.load) for own in found[0]], found[1]
 
 
 def _as_instances(own: Instances, load: Load) -> Instances:
@@ -81,20 +79,23 @@ def _as_instances(own: Instances, load: Load) -> Instances:
 
 
 def _classified(found: tuple[torch.Tensor, ...], injection: Injection, weights: tuple[float, ...]) -> tuple[Any, Any]:
+    return _head_rows(injection.load, found, weights, background_first=False)
+
+
+def _head_rows(
+    load: Load, found: tuple[torch.Tensor, ...], weights: tuple[float, ...], background_first: bool
+) -> tuple[torch.Tensor, ...]:
+    """In the shapes of what a head found: R x (K + 1) scores and R x 4B deltas, R = P for each image."""
     scores, deltas = found
-    rows = [_head_rows(load, scores.shape[1] - 1, deltas.shape[1] // 4, weights, False) for load in injection.loads]
-    return tuple(_joined(columns, like) for columns, like in zip(zip(*rows, strict=True), found, strict=True))
+    rows = (load.logits(scores.shape[1] - 1, background_first), np.tile(load.deltas(weights), deltas.shape[1] // 4))
+    return tuple(_repeated(own, like) for own, like in zip(rows, found, strict=True))
 
 
-def _head_rows(load: Load, classes: int, boxes: int, weights: tuple[float, ...], background_first: bool) -> tuple:
-    return load.logits(classes, background_first), np.tile(load.deltas(weights), (1, boxes))
-
-
-def _joined(arrays: Sequence[np.ndarray], like: torch.Tensor) -> torch.Tensor:
-    rows = torch.from_numpy(np.concatenate(arrays)).to(like.device, like.dtype)
-    if rows.shape != like.shape:
-        raise RuntimeError(f"a head gave {tuple(like.shape)}, expected {tuple(rows.shape)} of its load")
-    return rows
+def _repeated(rows: np.ndarray, like: torch.Tensor) -> torch.Tensor:
+    images = len(like) // len(rows)
+    if len(like) != images * len(rows):
+        raise RuntimeError(f"a head classified {len(like)} proposals, expected {len(rows)} of each image")
+    return torch.from_numpy(np.tile(rows, (images, 1))).to(like.device, like.dtype)
 
 
 def _with_blobs(found: Sequence[Instances], injection: Injection) -> Sequence[Instances]:
@@ -146,15 +147,13 @@ def inject_torchvision(model: Any, injection: Injection) -> None:
 
 
 def _torchvision_proposals(found: Any, sizes: Sequence[Any], injection: Injection) -> tuple[list[torch.Tensor], Any]:
-    trios = zip(found[0], sizes, injection.loads, strict=True)
-    return [torch.from_numpy(load.proposals(*size)).to(own.device) for own, size, load in trios], found[1]
+    pairs = zip(found[0], sizes, strict=True)
+    return [torch.from_numpy(injection.load.proposals(*size)).to(own.device) for own, size in pairs], found[1]
 
 
 def _torchvision_classified(found: tuple[torch.Tensor, ...], injection: Injection) -> tuple[Any, ...]:
-    classes = found[0].shape[1] - 1
-    rows = [_head_rows(load, classes, classes + 1, TORCHVISION_WEIGHTS, True) for load in injection.loads]
-    likes = [own.float() for own in found]
-    return tuple(_joined(columns, like) for columns, like in zip(zip(*rows, strict=True), likes, strict=True))
+    wide = tuple(own.float() for own in found)
+    return _head_rows(injection.load, wide, TORCHVISION_WEIGHTS, background_first=True)
 
 
 def _torchvision_masks(found: torch.Tensor, injection: Injection) -> torch.Tensor:

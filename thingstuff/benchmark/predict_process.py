@@ -109,12 +109,11 @@ class _Predicting:
         """Predict a data set's images into a store."""
         from thingstuff.benchmark.predict_accuracy import store_predictions
 
-        self._injection.loads = None
+        self._injection.load = None
         return {"images": store_predictions(self._program, self._cfg, name, Path(folder))}
 
     def _call(self, image: int, detections: str, batch: int) -> tuple[dict[str, float], Any]:
-        loads = None if detections == OWN else [self._load(image, int(detections))] * batch
-        self._injection.loads = loads
+        self._injection.load = None if detections == OWN else self._load(image, int(detections))
         paths = [Path(self._job.images[image])] * batch
         clock = self._injection.clock
         clock.start()

@@ -167,9 +167,12 @@ class _Ours:
     def __call__(self, paths: Sequence[Path]) -> list[Records]:
         from thingstuff.data.images import read_image_bgr
 
-        images = [read_image_bgr(path) for path in paths]
-        self._clock.mark("decode")
-        found = [self._predictor(images[0])] if len(images) == 1 else self._together(images)
+        if len(paths) > 1:
+            found = self._together(paths)
+        else:
+            image = read_image_bgr(paths[0])
+            self._clock.mark("decode")
+            found = [self._predictor(image)]
         self._clock.mark(self._end)
         records = [one.detections.to_coco(0) for one in found]
         self._clock.mark("encode")
@@ -180,8 +183,15 @@ class _Ours:
 
         return self._predictor(read_image_bgr(path), path)
 
-    def _together(self, images: Sequence[np.ndarray]) -> list[Prediction]:
+    def _together(self, paths: Sequence[Path]) -> list[Prediction]:
+        """As `tools/predict.py` predicts many."""
+        from thingstuff.data.images import read_image_bgr
+
         predictor = self._predictor
+        if hasattr(predictor, "stream"):
+            read = lambda path: (read_image_bgr(path), path)  # noqa: E731
+            return [outcome.get()[1] for outcome in predictor.stream(paths, read, batch=len(paths))]
+        images = [read_image_bgr(path) for path in paths]
         with torch.inference_mode():
             inputs = [predictor._model_input(image, None) for image in images]
             return predictor._reader(predictor.model, inputs)

@@ -11,6 +11,7 @@ from typing import Any
 from thingstuff.benchmark.predict_process import OWN, Job, PredictProcess
 
 STOCK, ARTIFACT, TORCHVISION = "stock", "artifact", "torchvision"
+COUNTED = (STOCK, "exact", TORCHVISION, "torchvision-mixed")  # whose operations are PyTorch's own, and can be counted
 Stages = dict[str, float]
 
 
@@ -116,7 +117,7 @@ def _measure_arithmetic(process: PredictProcess, system: str, cases: Sequence[st
     """Operations by stage, and features, whose precision is that of the backbone."""
     if system == ARTIFACT:
         return
-    for case in cases:
+    for case in cases if system in COUNTED else ():
         measured.flop[case] = process.ask(do="flops", image=0, detections=case)["stages"]
     measured.features = process.ask(do="features", image=0)
 
