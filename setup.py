@@ -30,7 +30,10 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_namespace_packages(include=["thingstuff", "thingstuff.*"]),
-    package_data={"thingstuff.report.page": ["*.j2", "*.css", "*.js"]},
+    package_data={
+        "thingstuff.report.page": ["*.j2", "*.css", "*.js"],
+        "thingstuff.modeling.inference.native": ["*.c"],
+    },
     cmdclass={"build_py": BuildWithRecipes},
     install_requires=[
         "torch>=2.11",

@@ -28,6 +28,12 @@ def whole_file(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def cache_root() -> Path:
+    """`$THINGSTUFF_CACHE`, or thingstuff/ in the user's cache folder. Everything in it can be made again."""
+    base = os.environ.get("THINGSTUFF_CACHE") or Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")) / "thingstuff"
+    return Path(base).expanduser()
+
+
 def write_json(path: str | os.PathLike[str], data: Any) -> None:
     """Write `data` whole or not at all; NaN and infinity, which JSON lacks, become null."""
     text = json.dumps(plain(data), indent=1, allow_nan=False) + "\n"

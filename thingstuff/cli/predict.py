@@ -17,6 +17,7 @@ from thingstuff.cli.common import add_dataset, run_command
 from thingstuff.errors import ConfigError
 
 VIEWS = ("box", "semantic", "instance", "panoptic")
+MODES = ("exact", "fp32", "fast")
 EXPORTS = ("coco", "coco_panoptic", "labelme", "cvat")
 
 
@@ -51,6 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
         default="fail",
         help="at an image that cannot be read (default fail)",
     )
+    add(
+        "--mode", choices=MODES, help="how to compute: exactly as Detectron2, fp32, or fast (default: TEST.MODE, exact)"
+    )
+    add("--batch", type=int, default=1, metavar="N", help="images that go through the network together (default 1)")
     add("--device", metavar="NAME", help="default: a GPU where there is one")
     add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options, at the end")
     return parser
@@ -93,6 +98,9 @@ def _job(args: argparse.Namespace) -> Any:
         raise ConfigError("--stuff-weights is for a second model: turn on PANOPTIC with STUFF model, or leave it out")
     cfg.PANOPTIC.STUFF_WEIGHTS = args.stuff_weights or cfg.PANOPTIC.STUFF_WEIGHTS
     cfg.MODEL.DEVICE = args.device or cfg.MODEL.DEVICE
+    cfg.TEST.MODE = args.mode or cfg.TEST.MODE
+    if args.batch < 1:
+        raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
     settle_device(cfg)
     dataset = args.input[0] if is_dataset(args.input[0]) else None
     if dataset and len(args.input) > 1:
@@ -108,7 +116,7 @@ def _job(args: argparse.Namespace) -> Any:
         args.overwrite,
         args.score_thresh,
     )
-    return Job(cfg, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image)
+    return Job(cfg, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image, args.batch)
 
 
 def _outside(inputs: Any, output: Path) -> Any:

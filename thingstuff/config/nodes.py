@@ -81,6 +81,9 @@ def _add_input_config(inputs: CfgNode) -> None:
 
 
 def _add_test_config(test: CfgNode) -> None:
+    # How a model computes when it predicts: "exact", every number Detectron2's; "fp32", folded and fused, the same but
+    # for rounding; "fast", in bf16 or fp16 where the device has instructions for it.
+    test.MODE = "exact"
     # How many images of the first test set are drawn beside their truth when a run ends.
     test.PICTURES = 8
     # The losses on the first LOSS_IMAGES images of the first test set, every LOSS_PERIOD steps. 0: never.

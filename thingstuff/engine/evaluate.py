@@ -14,6 +14,7 @@ from torch import nn
 from thingstuff.data.naming_mapper import NamingMapper
 from thingstuff.engine.evaluators import CocoEvaluator, SemanticEvaluator
 from thingstuff.engine.lvis_evaluator import LvisEvaluator
+from thingstuff.engine.mode import Mode
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
 from thingstuff.errors import SetupError
@@ -25,10 +26,13 @@ Results = dict[str, dict[str, float]]
 def evaluate(cfg: CfgNode, model: nn.Module, option: PanopticOption | None) -> dict[str, Results]:
     """Data set name -> task ("bbox", "segm", "keypoints", "sem_seg", "panoptic_seg") -> metric -> percent.
 
-    `option` adds stuff to an instance model. On other processes than the main one the inner dictionaries are empty.
+    `option` adds stuff to an instance model. `TEST.MODE` says how the model computes; it is left as it is. On other
+    processes than the main one the inner dictionaries are empty.
     """
-    if option is not None:
-        model = option.wrap(getattr(model, "module", model))
+    mode = Mode.from_config(cfg)
+    if option is not None or mode.dtype is not None:
+        model = getattr(model, "module", model)
+    model = mode.prepared_copy(model if option is None else option.wrap(model))
     return {name: _evaluate_dataset(cfg, model, option, name) for name in cfg.DATASETS.TEST}
 
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
+from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import nn
 
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.outputs import to_detections
 from thingstuff.modeling.panoptic_outputs import to_panoptic_map
-from thingstuff.modeling.postprocess import postprocess_instances
+from thingstuff.modeling.postprocess import read_instances
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_labels import stuff_labels
 from thingstuff.modeling.stuff_sources import Inputs, output_size, semantic_logits
@@ -35,18 +36,26 @@ class OutputReader:
     metadata: Any
 
     def __call__(self, model: nn.Module, inputs: Inputs) -> list[Prediction]:
+        return [finish() for finish in self.start(model, inputs)]
+
+    def start(self, model: nn.Module, inputs: Inputs) -> list[Callable[[], Prediction]]:
+        """The network alone, for each input; what is called later, in any thread, makes its prediction without it."""
         if isinstance(model, ThingsAndStuff):
-            return model.predict(inputs)
+            return model.start(inputs)
         if isinstance(model, GeneralizedRCNN) and not isinstance(model, PanopticFPN):
             raw = model.inference(inputs, do_postprocess=False)
-            pairs = zip(inputs, raw, strict=True)
-            return [Prediction(postprocess_instances(r, *output_size(one), self.categories)) for one, r in pairs]
+            return [self._instances(*pair) for pair in zip(inputs, raw, strict=True)]
         if type(model).forward is SemanticSegmentor.forward:
             pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
-            return [Prediction(stuff_map=self._stuff_map(logits, one)) for one, logits in pairs]
+            return [_done(Prediction(stuff_map=self._stuff_map(logits, one))) for one, logits in pairs]
         finds_instances = getattr(model, "predict_instances", False)  # Panoptic-DeepLab leaves out what is empty
         answers = zip(inputs, model(inputs), strict=True)
-        return [self._read(answer, output_size(one) if finds_instances else None) for one, answer in answers]
+        return [_done(self._read(answer, output_size(one) if finds_instances else None)) for one, answer in answers]
+
+    def _instances(self, one: Mapping[str, Any], raw: Instances) -> Callable[[], Prediction]:
+        size = output_size(one)
+        found = read_instances(raw, *size, self.categories)
+        return lambda: Prediction(found.paste(*size))
 
     def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
         labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
@@ -65,6 +74,10 @@ class OutputReader:
         if "panoptic_seg" in answer:
             panoptic = to_panoptic_map(answer["panoptic_seg"], self.metadata, self.categories)
         return Prediction(detections, stuff_map, panoptic)
+
+
+def _done(prediction: Prediction) -> Callable[[], Prediction]:
+    return lambda: prediction
 
 
 def _no_detections(height: int, width: int) -> Detections:

@@ -56,12 +56,25 @@ def roi_align_rows(
     aligned: bool,
 ) -> torch.Tensor:
     """As `torchvision.ops.roi_align`; sums are float32 whatever the features are, and the result has their dtype."""
+    pooled = pool_rows(features, rois, output_size, spatial_scale, sampling_ratio, aligned)
+    return pooled.unflatten(1, _pair(output_size)).permute(0, 3, 1, 2).to(features.dtype)
+
+
+def pool_rows(
+    features: torch.Tensor,
+    rois: torch.Tensor,
+    output_size: tuple[int, int],
+    spatial_scale: float,
+    sampling_ratio: int,
+    aligned: bool,
+) -> torch.Tensor:
+    """The same as R x (h w) x C float32, bins along a row first."""
     images, channels, height, width = features.shape
     rows = features.permute(0, 2, 3, 1).reshape(-1, channels).float()
     grid = _Grid(images, height, width, *_pair(output_size), spatial_scale, sampling_ratio, aligned)
     parts = [_pool(rows, part, grid) for part in rois.detach().float().split(max(_MOST_BAGS // grid.bins, 1))]
     pooled = torch.cat(parts) if len(parts) > 1 else parts[0]
-    return pooled.view(len(rois), grid.bins_y, grid.bins_x, channels).permute(0, 3, 1, 2).to(features.dtype)
+    return pooled.view(len(rois), grid.bins, channels)
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import nn
 from thingstuff.errors import ConfigError
 from thingstuff.merge import Rule
 from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
-from thingstuff.modeling.postprocess import paste_and_merge, read_instances
+from thingstuff.modeling.postprocess import RoiInstances, paste_and_merge, read_instances
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_sources import Inputs, Stuff, StuffSource, output_size
 from thingstuff.structures import Categories, Detections
@@ -22,6 +23,14 @@ from thingstuff.structures import Categories, Detections
 @dataclass(frozen=True, eq=False)
 class _Answer:
     prediction: Prediction
+    stuff: Stuff
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the networks say of one image, before its masks are pasted."""
+
+    instances: RoiInstances
     stuff: Stuff
 
 
@@ -58,23 +67,30 @@ class ThingsAndStuff(nn.Module):
 
     def predict(self, inputs: Inputs) -> list[Prediction]:
         """Detectron2's model inputs -> detections, stuff map, panoptic map and ledger of each image."""
-        return [answer.prediction for answer in self._answers(inputs)]
+        return [finish() for finish in self.start(inputs)]
+
+    def start(self, inputs: Inputs) -> list[Callable[[], Prediction]]:
+        """The networks alone. What is called later, in any thread, pastes and merges without them."""
+        return [lambda found=found: self._merged(found).prediction for found in self._found(inputs)]
 
     def forward(self, inputs: Inputs) -> list[dict[str, Any]]:
-        return [self._detectron2_output(answer) for answer in self._answers(inputs)]
+        return [self._detectron2_output(self._merged(found)) for found in self._found(inputs)]
 
-    def _answers(self, inputs: Inputs) -> list[_Answer]:
+    def _found(self, inputs: Inputs) -> list[_Found]:
         if self.training:
             raise RuntimeError("things + stuff are merged in inference only: call .eval() first")
         raw = self.things.inference(inputs, do_postprocess=False)
         instances, head_logits = raw if isinstance(raw, tuple) else (raw, None)
         stuff = self.stuff(inputs, head_logits)
-        return [self._merged(*one) for one in zip(inputs, instances, stuff, strict=True)]
+        return [
+            _Found(read_instances(raw, *output_size(one), self.categories), shown)
+            for one, raw, shown in zip(inputs, instances, stuff, strict=True)
+        ]
 
-    def _merged(self, one: Any, raw: Instances, stuff: Stuff) -> _Answer:
-        found = read_instances(raw, *output_size(one), self.categories)
-        detections, panoptic, ledger = paste_and_merge(found, stuff.stuff_map, self.categories, self.rule)
-        return _Answer(Prediction(detections, stuff.stuff_map, panoptic, ledger), stuff)
+    def _merged(self, found: _Found) -> _Answer:
+        stuff_map = found.stuff.stuff_map
+        detections, panoptic, ledger = paste_and_merge(found.instances, stuff_map, self.categories, self.rule)
+        return _Answer(Prediction(detections, stuff_map, panoptic, ledger), found.stuff)
 
     def _detectron2_output(self, answer: _Answer) -> dict[str, Any]:
         found = answer.prediction

@@ -6,6 +6,7 @@ or exports of a finished run need no network.
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from thingstuff.data.video import VideoReader
 from thingstuff.engine.folders import make_writable
 from thingstuff.engine.predictor import Predictor
 from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
+from thingstuff.engine.stream import Outcome
 from thingstuff.errors import DataError, SetupError, UserError
 from thingstuff.merge import Ledger, LedgerTotals
 from thingstuff.modeling.prediction import Prediction
@@ -62,6 +64,7 @@ class Job:
     wanted: Wanted = field(default_factory=Wanted)
     dataset: str | None = None
     on_bad_image: Literal["fail", "skip"] = "fail"
+    batch: int = 1  # images that go through the network together
 
 
 @dataclass
@@ -117,16 +120,18 @@ class _PredictionRun:
         images = self._job.inputs.images
         if not images:
             return
+        earlier = [image for image in images if image.key in self._earlier]
+        others = [image for image in images if image.key not in self._earlier]
         with Progress(len(images), "predicting") as progress:
-            for image in images:
-                self._predict_image(image)
+            for image in earlier:
+                self._guarded(image.key, functools.partial(self._use_earlier, image))
+                progress.step()
+            for outcome in self._predictor.stream(others, _read, self._job.batch):
+                self._keep(outcome)
                 progress.step()
 
-    def _predict_image(self, image: ImageInput) -> None:
-        if image.key in self._earlier:
-            self._guarded(image.key, lambda: self._use_earlier(image))
-            return
-        answer = self._guarded(image.key, lambda: self._read_and_predict(image))
+    def _keep(self, outcome: Outcome[ImageInput]) -> None:
+        image, answer = outcome.item, self._guarded(outcome.item.key, outcome.get)
         if answer is not None:
             pixels, found = answer
             self._refuse_impossible_exports(found)
@@ -134,10 +139,6 @@ class _PredictionRun:
             self._pictures.write(image.key, pixels, found)
             self._writer.append(to_stored(image.key, image.image_id, pixels.shape[:2], found, fingerprint(image.path)))
             self._summary.predicted += 1
-
-    def _read_and_predict(self, image: ImageInput) -> tuple[np.ndarray, Prediction]:
-        pixels = read_image_bgr(image.path)
-        return pixels, self._predictor(pixels, image.path)
 
     def _use_earlier(self, image: ImageInput) -> None:
         """An earlier prediction, of which pictures are made that are missing or were drawn in another way."""
@@ -230,6 +231,10 @@ class _PredictionRun:
             root, overwrite = self._job.inputs.root, self._wanted.overwrite
             options = ExportOptions(score_thresh=thresh, include_stuff=has_stuff, image_root=root, overwrite=overwrite)
             self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
+
+
+def _read(image: ImageInput) -> tuple[np.ndarray, Path]:
+    return read_image_bgr(image.path), image.path
 
 
 def _frame_key(video: VideoInput, number: int) -> str:

@@ -29,12 +29,14 @@ def load(
     *,
     score_thresh: float | None = None,
     device: str | None = None,
+    mode: str | None = None,
     overrides: Sequence[str] = (),
 ) -> Model:
     """A trained model, ready to be called. `overrides` are `KEY VALUE` pairs as on the command line.
 
-    Without `weights` the config's own are taken, without `score_thresh` its thresholds, without `device` a GPU where
-    there is one.
+    `mode` is "exact" (every number Detectron2's), "fp32" (faster, equal but for rounding) or "fast" (in bf16 or fp16).
+    Without `weights` the config's own are taken, without `score_thresh` its thresholds, without `mode` its TEST.MODE,
+    which is "exact" by default, without `device` a GPU where there is one.
     """
     cfg = load_config(config, overrides)
     if cfg.DATASETS.DECLARE:
@@ -45,6 +47,8 @@ def load(
         _set_score_thresh(cfg, score_thresh)
     if device is not None:
         cfg.MODEL.DEVICE = device
+    if mode is not None:
+        cfg.TEST.MODE = mode
     settle_device(cfg)
     return Model(Predictor(cfg))
 

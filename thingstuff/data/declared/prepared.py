@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from thingstuff.data.cache import cache_root
 from thingstuff.data.declared.complete import complete, is_complete
 from thingstuff.data.declared.declaration import Declaration, Keypoints
 from thingstuff.data.declared.quick_check import refuse_errors
@@ -23,7 +22,7 @@ from thingstuff.data.stuff_maps import IGNORED, MOST_STUFF, to_label_file, to_st
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json
-from thingstuff.files import write_json
+from thingstuff.files import cache_root, write_json
 from thingstuff.progress import watched
 from thingstuff.structures import Categories
 from thingstuff.structures.png import png_kind, write_png

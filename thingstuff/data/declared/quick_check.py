@@ -10,12 +10,11 @@ from pathlib import Path
 
 from detectron2.data import MetadataCatalog
 
-from thingstuff.data.cache import cache_root
 from thingstuff.data.checks import Checked, Found, run_checks
 from thingstuff.data.open_data import registered_truth
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
-from thingstuff.files import whole_file
+from thingstuff.files import cache_root, whole_file
 
 _TOLERATED = {"image-leak"}  # some train and test on the same images on purpose, to see whether a model can learn
 VERSION = 1  # raised when a check finds more than before
