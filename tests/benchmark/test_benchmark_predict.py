@@ -58,14 +58,14 @@ def test_every_program_finds_the_injected_detections(opened, system, detections)
     json.dumps(answer)  # goes over a pipe
 
 
-@pytest.mark.parametrize("system", ["stock", "exact", "torchvision"])
-def test_a_batch_is_one_call(opened, system):
+@pytest.mark.parametrize(("system", "calls"), [("stock", [2]), ("exact", [1, 1]), ("fast", [2]), ("torchvision", [2])])
+def test_a_batch_is_one_call_but_in_the_exact_mode(opened, system, calls):
     one = opened(system)
     called = []
     hook = one._program.network.backbone.register_forward_pre_hook(lambda _, inputs: called.append(len(inputs[0])))
     one.answer(do="call", image=0, detections="3", batch=2)
     hook.remove()
-    assert called == [2]
+    assert called == calls
 
 
 def test_left_to_themselves_exact_and_stock_find_the_same(opened):

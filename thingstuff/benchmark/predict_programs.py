@@ -15,10 +15,10 @@ from thingstuff.benchmark.predict_inject import Injection, inject_detectron2
 from thingstuff.benchmark.predict_stages import mark_around, mark_module
 from thingstuff.benchmark.predict_torchvision import Torchvision
 from thingstuff.data.catalog import metadata_with_classes
+from thingstuff.engine.mode import MODES
 from thingstuff.errors import ConfigError, SetupError
 from thingstuff.modeling.prediction import Prediction
 
-MODES = ("exact", "fp32", "fast")
 STOCK, TORCHVISION, TORCHVISION_MIXED, ARTIFACT = "stock", "torchvision", "torchvision-mixed", "artifact"
 SYSTEMS = (STOCK, *MODES, TORCHVISION, TORCHVISION_MIXED, ARTIFACT)
 _RCNN = ("GeneralizedRCNN", "PanopticFPN")
@@ -187,14 +187,10 @@ class _Ours:
         """As `tools/predict.py` predicts many."""
         from thingstuff.data.images import read_image_bgr
 
-        predictor = self._predictor
-        if hasattr(predictor, "stream"):
-            read = lambda path: (read_image_bgr(path), path)  # noqa: E731
-            return [outcome.get()[1] for outcome in predictor.stream(paths, read, batch=len(paths))]
-        images = [read_image_bgr(path) for path in paths]
-        with torch.inference_mode():
-            inputs = [predictor._model_input(image, None) for image in images]
-            return predictor._reader(predictor.model, inputs)
+        def read(path: Path) -> tuple[np.ndarray, Path]:
+            return read_image_bgr(path), path
+
+        return [outcome.get()[1] for outcome in self._predictor.stream(paths, read, batch=len(paths))]
 
 
 def _mark_option(model: Any, clock: Any) -> None:

@@ -93,8 +93,6 @@ def _add_test_config(test: CfgNode) -> None:
     # "validation_loss"; "": none is. After PATIENCE evaluations without a better one the training ends; 0: never.
     test.BEST_METRIC = ""
     test.PATIENCE = 0
-    # How a Predictor computes: "exact", Detectron2's outputs to the last bit.
-    test.MODE = "exact"
 
 
 def _panoptic_node() -> CfgNode:
