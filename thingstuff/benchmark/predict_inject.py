@@ -116,7 +116,7 @@ def _blobs(cells: int) -> torch.Tensor:
 def _stuff_scores(found: tuple[torch.Tensor, Any], injection: Injection) -> tuple[torch.Tensor, Any]:
     """Smooth fields, of which another one is the highest in each region of the image."""
     fields = injection.kept(_fields, tuple(found[0].shape))
-    return fields.to(found[0].device, found[0].dtype), found[1]
+    return torch.empty_like(found[0]).copy_(fields), found[1]  # in the same layout in memory
 
 
 def _fields(shape: tuple[int, ...]) -> torch.Tensor:
