@@ -120,6 +120,8 @@ class _Fused(_Plain):
         place = (self._weight, self._bias, g.padding, g.stride, g.dilation, g.groups)
         if add is None:
             return ops._convolution_pointwise(x, *place, "relu" if self._relu else "none", [], "")
+        if g.groups > 1:  # for which it has no addition in bf16
+            return _finish(ops._convolution_pointwise(x, *place, "none", [], ""), add, self._relu)
         return ops._convolution_pointwise.binary(x, add, *place, "add", 1.0, "relu" if self._relu else None, [], None)
 
     def _nothing(self, x: torch.Tensor) -> torch.Tensor:

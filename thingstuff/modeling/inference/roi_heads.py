@@ -118,11 +118,11 @@ class _ThriftyOutputs(FastRCNNOutputLayers):
         self, probs: torch.Tensor, deltas: torch.Tensor, proposals: Instances
     ) -> tuple[Instances, torch.Tensor]:
         """As Detectron2's `fast_rcnn_inference_single_image`, with the rows of the proposals that were kept."""
-        finite = torch.isfinite(deltas).all(dim=1) & torch.isfinite(probs).all(dim=1)
-        scores = probs[:, :-1].where(finite[:, None], 0.0)
-        rows, classes = (scores > self.test_score_thresh).nonzero(as_tuple=True)
-        scores = scores[rows, classes]
         by_class = deltas.unflatten(1, (-1, 4))
+        usable = torch.isfinite(probs).all(dim=1) & _give_boxes(by_class)
+        is_shown = (probs[:, :-1] > self.test_score_thresh) & usable[:, None]
+        rows, classes = is_shown.nonzero(as_tuple=True)
+        scores = probs[rows, classes]
         chosen = by_class[rows, classes if by_class.shape[1] > 1 else 0]
         boxes = Boxes(self.box2box_transform.apply_deltas(chosen, proposals.proposal_boxes.tensor[rows]))
         boxes.clip(proposals.image_size)
@@ -131,6 +131,11 @@ class _ThriftyOutputs(FastRCNNOutputLayers):
         found = Instances(proposals.image_size)
         found.pred_boxes, found.scores, found.pred_classes = boxes[kept], scores[kept], classes[kept]
         return found, rows[kept]
+
+
+def _give_boxes(by_class: torch.Tensor) -> torch.Tensor:
+    """Whether all the deltas of a proposal, R x K x 4, give boxes: an infinite growth is clamped, a shift is not."""
+    return torch.isfinite(by_class[..., :2]).flatten(1).all(dim=1) & ~by_class[..., 2:].isnan().flatten(1).any(dim=1)
 
 
 # ---- masks -------------------------------------------------------------------------------------------------------
@@ -158,9 +163,7 @@ class _ClassMaskHead(MaskRCNNConvUpsampleHead):
         classes = torch.cat([one.pred_classes for one in instances])
         rows = x.permute(0, 2, 3, 1)
         parts = zip(rows.split(_TOGETHER), classes.split(_TOGETHER), strict=True)
-        height, width = rows.shape[1:3]
-        logits = [self._logits(*part) for part in parts] or [rows.new_empty(0, 2 * height, 2 * width)]
-        probs = torch.cat(logits).float().sigmoid()[:, None]
+        probs = torch.cat([self._logits(*part) for part in parts]).sigmoid()[:, None]
         for one, mask in zip(instances, probs.split([len(one) for one in instances]), strict=True):
             one.pred_masks = mask
         return instances
@@ -168,7 +171,7 @@ class _ClassMaskHead(MaskRCNNConvUpsampleHead):
     def _logits(self, rows: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """n x h x w x C features -> n x 2h x 2w float32."""
         count, height, width, _ = rows.shape
-        enlarged = self.enlarge(rows.flatten(0, 2)).float().view(count, height * width * 4, -1)
+        enlarged = self.enlarge(rows.flatten(0, 2)).float().view(count, height * width * 4, self.deconv.out_channels)
         of_class = classes if self.predictor.out_channels > 1 else torch.zeros_like(classes)
         weight = self.predictor.weight.flatten(1)[of_class]
         logits = torch.bmm(enlarged, weight[:, :, None])
