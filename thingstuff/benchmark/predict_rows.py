@@ -100,7 +100,7 @@ def _row(
         agreement=asdict(agreed or own_count),
         agrees=agreed.words() if agreed else "",
         equal=_is_equal(system, case, agreed, own_count),
-        features_off=_features_off(one.features, stock.features) if stock else None,
+        features_off=_features_off(one, stock) if stock and not system.startswith(TORCHVISION) else None,
         stages_ms=mean_stages(one.calls[case]),
         gflop={stage: flop / 1e9 for stage, flop in counted.flop.get(case, {}).items() if flop} if counted else {},
         precision=one.features["precision"] if one.features else None,
@@ -144,8 +144,9 @@ def _is_equal(system: str, case: str, agreed: Agreement | None, counted: Agreeme
     return agreed.unmatched == 0 and (agreed.mean_iou is None or agreed.mean_iou >= LEAST_IOU[system])
 
 
-def _features_off(features: Mapping[str, Any] | None, expected: Mapping[str, Any] | None) -> float | None:
+def _features_off(one: Measured, stock: Measured) -> float | None:
     """Root mean square of the difference of the backbones' features, relative to Detectron2's."""
+    features, expected = one.features, stock.features
     if features is None or expected is None or features["shape"] != expected["shape"]:
         return None
     a, b = np.array(features["values"]), np.array(expected["values"])
