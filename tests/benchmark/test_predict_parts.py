@@ -148,6 +148,13 @@ def test_without_detectron2_only_the_count_is_judged():
     assert (row.ratio, row.agrees, row.equal, row.gflop) == (None, "", True, {})
 
 
+def test_of_an_artifact_no_operations_are_known():
+    closed = measured(5)
+    closed.features, closed.flop, closed.facts = None, {}, {"parameters": None, "peak_mib": 7.0}
+    _, row = rows_of("instances", {"stock": measured(10), "artifact": closed}, {})
+    assert (row.gflop, row.parameters, row.features_off) == ({}, None, None)
+
+
 def test_a_stage_that_a_call_lacks_took_no_time_in_it():
     assert mean_stages([[{"decode": 4.0, "own": 2.0}], [{"decode": 2.0}]]) == {"decode": 3.0, "own": 1.0}
 

@@ -233,6 +233,7 @@ class _Artifact:
         if not Path(file).exists():
             raise ConfigError(f"--artifact: there is no file {file}")
         self._predictor = ExportedPredictor.open(file)
+        self.categories = self._predictor.categories
         self.class_of = _class_of(cfg)
         self._clock = injection.clock
 

@@ -11,7 +11,7 @@ import numpy as np
 from thingstuff.benchmark.predict_agreement import Agreement, agreement
 from thingstuff.benchmark.predict_process import OWN
 from thingstuff.benchmark.predict_stages import STAGES
-from thingstuff.benchmark.predict_turns import STOCK, TORCHVISION, Measured, Stages
+from thingstuff.benchmark.predict_turns import ARTIFACT, STOCK, TORCHVISION, Measured, Stages
 
 # mean IoU of masks with Detectron2's that a program must reach; others must find the same to the last bit. Under other
 # rounding another copy of an object may win; torchvision pastes into boxes of whole pixels.
@@ -85,7 +85,7 @@ def _row(
     has_stock = stock is not None and case in stock.calls
     agreed = agreement(one.records[case], stock.records[case]) if has_stock else None
     own_count = agreement(one.records[case], one.records[case])
-    counted = one if system.startswith(TORCHVISION) else references.plain
+    counted = one if system.startswith(TORCHVISION) else None if system == ARTIFACT else references.plain
     return PredictRow(
         part=part,
         system=system,
