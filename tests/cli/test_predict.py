@@ -322,6 +322,18 @@ class TestVideo:
         assert code == 2
         assert_one_line(error, "clip.mp4 has changed since it was predicted")
 
+    @pytest.mark.parametrize(("option", "code"), [((), 2), (("--on-bad-image", "skip"), 0)])
+    def test_of_a_video_cut_short_what_was_readable_is_stored(self, predict, small_shapes, tmp_path, option, code):
+        whole = tmp_path / "clip.avi"
+        write_video(whole, sliding(small_shapes, 12))
+        whole.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+        found, out, error = predict(whole, "--no-overlays", *option)
+        assert found == code
+        text = out if code == 0 else error
+        readable = len(stored(tmp_path).keys())
+        assert 0 < readable < 12
+        assert f"breaks off after {readable} of 12 frames" in text
+
     def test_a_broken_video_is_skipped_or_named(self, predict, photos, tmp_path):
         (photos / "clip.mp4").write_bytes(b"no video")
         code, _, error = predict(photos)

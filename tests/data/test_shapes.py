@@ -214,3 +214,31 @@ def panoptic_records(small_shapes):
 def test_standard_sets_train_as_they_are(panoptic_records):
     assert len(panoptic_records) == 8
     assert {s["category_id"] for r in panoptic_records for s in r["segments_info"]} <= set(range(len(CATEGORIES)))
+
+
+class TestAnotherDraw:
+    def test_has_other_scenes_and_is_complete(self, small_shapes, run_tool, tmp_path):
+        code, out, error = run_tool(
+            "dataset", "shapes", "--seed", "7", "--train", "1", "--val", "3", "--output", tmp_path / "fresh" / "shapes"
+        )
+        assert code == 0, error
+        assert "shapes_val in" in out
+        assert len(list((tmp_path / "fresh/shapes/val").glob("*.png"))) == 3
+        ours, theirs = (root / "val" / "000001.png" for root in (tmp_path / "fresh/shapes", small_shapes))
+        assert ours.read_bytes() != theirs.read_bytes()
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--seed", "7"), "needs --output"),
+            (("--val", "0", "--output", "new"), "1 image or more"),
+            (("--seed", "-1", "--output", "new"), "1 image or more"),
+            (("--seed", "7", "--output", "."), "is there already"),
+        ],
+    )
+    def test_what_is_refused(self, run_tool, tmp_path, monkeypatch, options, said):
+        monkeypatch.chdir(tmp_path)
+        code, _, error = run_tool("dataset", "shapes", *options)
+        assert code == 2
+        assert said in error
+        assert not list(tmp_path.iterdir())

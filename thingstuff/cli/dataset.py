@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.cli.common import run_command
+from thingstuff.cli.dataset_shapes import add_shapes
 from thingstuff.errors import ConfigError
 
 EXIT_ERRORS = 1  # of `check`: it ran, and found mistakes that would fail or teach nonsense
@@ -41,7 +42,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_preview(commands)
     _add_merge(commands)
     _add_build_panoptic(commands)
-    _add_shapes(commands)
+    add_shapes(commands)
     return parser
 
 
@@ -114,13 +115,6 @@ def _add_build_panoptic(commands: Any) -> None:
     add = _command(commands, "build-panoptic", _build_panoptic, "panoptic truth from instances and label maps")
     add("--policy", choices=POLICIES, required=True, help="of overlaps: refuse, the smaller wins, the later wins")
     add("--output", type=Path, required=True, metavar="DIR", help="a new folder: panoptic_SPLIT.json and its PNGs")
-
-
-def _add_shapes(commands: Any) -> None:
-    one = commands.add_parser("shapes", help="write the embedded data set and print its statistics")
-    text = "default: shapes/ under $DETECTRON2_DATASETS, or datasets/shapes"
-    one.add_argument("--output", type=Path, metavar="DIR", help=text)
-    one.set_defaults(run=_shapes)
 
 
 # ---- the commands ------------------------------------------------------------------------------------------------
@@ -284,17 +278,6 @@ def _build_panoptic(args: argparse.Namespace) -> int:
     roots = {split: truth.image_root for split, truth in opened.splits.items()}
     path = write_declaration(args.output / f"{opened.name}.yaml", "coco_panoptic", written, roots)
     print(f"{'declared':10} {path}")
-    return 0
-
-
-def _shapes(args: argparse.Namespace) -> int:
-    from thingstuff.data.shapes import ensure_shapes, read_statistics
-
-    root = ensure_shapes(args.output)
-    for split, statistics in read_statistics(root).items():
-        print(f"shapes_{split} in {root / split}")
-        for line in statistics.lines():
-            print(f"  {line}")
     return 0
 
 

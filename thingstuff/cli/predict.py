@@ -4,6 +4,7 @@ Examples:
   predict.py --config-file configs/shapes/things_and_stuff.yaml --input photos/ clip.mp4 --output output/photos
   predict.py --config-file configs/shapes/mask_rcnn.yaml --weights model_final.pth --input '*.jpg' --output out --counts
   predict.py --config-file configs/shapes/mask_rcnn.yaml --input shapes_val --output out --no-overlays --export coco
+  predict.py --config-file my.yaml --weights model_final.pth --input aerial.tif --output out --tile 1024
 """
 
 from __future__ import annotations
@@ -56,6 +57,9 @@ def build_parser() -> argparse.ArgumentParser:
         "--mode", choices=MODES, help="how to compute: exactly as Detectron2, fp32, or fast (default: TEST.MODE, exact)"
     )
     add("--batch", type=int, default=1, metavar="N", help="images that go through the network together (default 1)")
+    add("--tile", type=_tile_px, metavar="PX", help="predict large images in tiles of PX x PX pixels (0: as a whole)")
+    add("--tile-overlap", type=float, metavar="PX", help="what tiles share, pixels or a share (default: a quarter)")
+    add("--tta", action="store_true", help="test-time augmentation: average over the sizes and flips of TEST.AUG")
     add("--device", metavar="NAME", help="default: a GPU where there is one")
     add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options, at the end")
     return parser
@@ -65,6 +69,13 @@ def _share(text: str) -> float:
     value = float(text)
     if not 0 <= value <= 1:
         raise argparse.ArgumentTypeError(f"expected a number from 0 to 1, got {text}")
+    return value
+
+
+def _tile_px(text: str) -> int:
+    value = int(text)
+    if value < 0:
+        raise argparse.ArgumentTypeError(f"expected a number of pixels, got {text}")
     return value
 
 
@@ -86,6 +97,7 @@ def _job(args: argparse.Namespace) -> Any:
     from thingstuff.config import load_config
     from thingstuff.data.inputs import dataset_inputs, find_inputs, is_dataset
     from thingstuff.engine.device import settle_device
+    from thingstuff.engine.tiling import settle_tiles
     from thingstuff.report.prediction_run import Job, Wanted
 
     cfg = load_config(args.config_file, args.opts)
@@ -101,6 +113,8 @@ def _job(args: argparse.Namespace) -> Any:
     cfg.TEST.MODE = args.mode or cfg.TEST.MODE
     if args.batch < 1:
         raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
+    settle_tiles(cfg, args.tile, args.tile_overlap)
+    cfg.TEST.AUG.ENABLED = args.tta or cfg.TEST.AUG.ENABLED
     settle_device(cfg)
     dataset = args.input[0] if is_dataset(args.input[0]) else None
     if dataset and len(args.input) > 1:

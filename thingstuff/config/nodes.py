@@ -93,6 +93,10 @@ def _add_test_config(test: CfgNode) -> None:
     # "validation_loss"; "": none is. After PATIENCE evaluations without a better one the training ends; 0: never.
     test.BEST_METRIC = ""
     test.PATIENCE = 0
+    # Prediction of large images in square tiles of SIZE pixels; 0: as a whole. Neighbours share OVERLAP, a share of the
+    # tile below 1 or pixels. Detections of two tiles are one object from the IoU JOIN_IOU of what lies in both. Files
+    # of up to MAX_PIXELS are read then.
+    test.TILES = CfgNode({"SIZE": 0, "OVERLAP": 0.25, "JOIN_IOU": 0.5, "MAX_PIXELS": 1 << 30})
 
 
 def _panoptic_node() -> CfgNode:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import struct
+import threading
+import warnings
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, Literal
 
@@ -19,6 +23,7 @@ _DAMAGE = (
     *(OSError, EOFError, ValueError, TypeError, SyntaxError, LookupError, ArithmeticError),
     *(RuntimeError, MemoryError, struct.error, zlib.error),
 )
+_LIMIT_LOCK = threading.Lock()
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -30,8 +35,10 @@ _TURNS = {
 }
 
 
-def read_image_bgr(path: str | Path) -> np.ndarray:
+def read_image_bgr(path: str | Path, max_pixels: int | None = None) -> np.ndarray:
     """The image of a file as H x W x 3 uint8 BGR, turned as its EXIF tag says; of several frames the first.
+
+    An image of more pixels than Pillow trusts (179 million) is refused unless `max_pixels` allows it.
 
     Equal to Detectron2's `read_image(path, "BGR")`, which training uses, bit for bit, but for two kinds of files that
     it gets wrong: 16-bit grey is scaled (value / 257, rounded) where Detectron2 cuts it off at 255, and a TIFF with
@@ -41,22 +48,25 @@ def read_image_bgr(path: str | Path) -> np.ndarray:
     path = Path(path)
     _refuse_no_file(path)
     try:
-        with path.open("rb") as file:
+        with path.open("rb") as file, _pixels_allowed(file, max_pixels):
             return _bgr(_turned(_opened(file)), str(path))
     except UnidentifiedImageError as error:
         raise DataError(f"{path} is no image in a format that can be read: repair or remove it") from error
     except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large ({_one_line(error)}): cut it into tiles") from error
+        raise DataError(f"{path} is too large ({_one_line(error)}): cut it into tiles, as --tile PX does") from error
     except DataError:
         raise
     except _DAMAGE as error:
         raise DataError(f"{path} is no image that can be read ({_one_line(error)}): repair or remove it") from error
 
 
-def as_bgr(image: Any, channels: Channels = "BGR") -> np.ndarray:
-    """A path, a PIL image or an H x W x 3 uint8 array (`channels` says its order) -> BGR. Never the array handed in."""
+def as_bgr(image: Any, channels: Channels = "BGR", max_pixels: int | None = None) -> np.ndarray:
+    """A path, a PIL image or an H x W x 3 uint8 array (`channels` says its order) -> BGR. Never the array handed in.
+
+    `max_pixels` is of a file.
+    """
     if isinstance(image, str | Path):
-        return read_image_bgr(image)
+        return read_image_bgr(image, max_pixels)
     if isinstance(image, Image.Image):
         return _bgr(image, "the PIL image")
     if channels not in ("BGR", "RGB"):
@@ -74,6 +84,34 @@ def _refuse_no_file(path: Path) -> None:
         raise DataError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes), no image: repair or remove it")
+
+
+@contextmanager
+def _pixels_allowed(file: BinaryIO, max_pixels: int | None) -> Iterator[None]:
+    """Pillow's limit, one for the whole process, raised while a file is decoded that needs it and may have it."""
+    if max_pixels is None or not _is_refused(file):
+        yield
+        return
+    with _LIMIT_LOCK:
+        before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels // 2  # Pillow refuses above twice that
+        try:
+            with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+                yield
+        finally:
+            Image.MAX_IMAGE_PIXELS = before
+
+
+def _is_refused(file: BinaryIO) -> bool:
+    try:
+        with warnings.catch_warnings(action="ignore", category=Image.DecompressionBombWarning):
+            Image.open(file)  # the header alone
+    except Image.DecompressionBombError:
+        return True
+    except (UnidentifiedImageError, *_DAMAGE):
+        return False
+    finally:
+        file.seek(0)
+    return False
 
 
 def _opened(file: BinaryIO) -> Image.Image:

@@ -29,7 +29,7 @@ from thingstuff.data.shapes_scene import (
     Thing,
     draw_scene,
 )
-from thingstuff.errors import DataError
+from thingstuff.errors import ConfigError, DataError
 from thingstuff.structures import Categories, Category, PanopticMap, Segment, rle
 
 SPLITS = {"train": 600, "val": 200}
@@ -94,6 +94,31 @@ def ensure_shapes(root: Path | None = None) -> Path:
         if not _is_current(root):  # another process may have been faster
             shutil.rmtree(root, ignore_errors=True)
             fresh.rename(root)
+    return root
+
+
+def draw_shapes(root: Path | None, train: int | None, val: int | None, seed: int | None) -> Path:
+    """Another draw of the scenes, with the data set's own counts and seed for what is None, in a new folder.
+
+    Below another `$DETECTRON2_DATASETS` it takes the data set's place there.
+    """
+    if root is None:
+        raise ConfigError("another draw of shapes needs --output: the data set's own folder is for its own scenes")
+    if root.exists():
+        raise DataError(f"{root} is there already: give another --output, or remove it")
+    asked = {"train": train, "val": val}
+    counts = {split: SPLITS[split] if count is None else count for split, count in asked.items()}
+    seed = SEED if seed is None else seed
+    if min(counts.values()) < 1 or seed < 0:
+        found = f"--train {counts['train']} --val {counts['val']} --seed {seed}"
+        raise ConfigError(
+            f"another draw of shapes needs 1 image or more in each split and a seed from 0 on, got {found}"
+        )
+    root.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=root.parent, prefix=".shapes-") as folder:
+        fresh = Path(folder) / "shapes"
+        write_shapes(fresh, counts, seed)
+        fresh.rename(root)
     return root
 
 

@@ -18,6 +18,7 @@ from thingstuff.engine.mode import Mode
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.panoptic_evaluator import PanopticEvaluator
 from thingstuff.errors import SetupError
+from thingstuff.modeling.augmented import augmented
 from thingstuff.progress import Progress
 
 Results = dict[str, dict[str, float]]
@@ -29,18 +30,39 @@ def evaluate(cfg: CfgNode, model: nn.Module, option: PanopticOption | None) -> d
     `option` adds stuff to an instance model. `TEST.MODE` says how the model computes; it is left as it is. On other
     processes than the main one the inner dictionaries are empty.
     """
+    return _evaluate(cfg, _prepared(cfg, model), option, "inference")
+
+
+def with_augmented(
+    cfg: CfgNode, model: nn.Module, option: PanopticOption | None, plain: dict[str, Results]
+) -> dict[str, Results]:
+    """The results of `evaluate`, and beside them those with the test-time augmentation of TEST.AUG, if that is on.
+
+    They stand under "bbox_TTA" and so on, as in Detectron2's `train_net.py`, which does the same at the end.
+    """
+    if not cfg.TEST.AUG.ENABLED:
+        return plain
+    found = _evaluate(cfg, augmented(cfg, _prepared(cfg, getattr(model, "module", model))), option, "inference_TTA")
+    more = {name: {f"{task}_TTA": each for task, each in results.items()} for name, results in found.items()}
+    return {name: {**results, **more[name]} for name, results in plain.items()}
+
+
+def _prepared(cfg: CfgNode, model: nn.Module) -> nn.Module:
     mode = Mode.from_config(cfg)
-    if option is not None or mode.dtype is not None:
-        model = getattr(model, "module", model)
-    model = mode.prepared_copy(model if option is None else option.wrap(model))
-    return {name: _evaluate_dataset(cfg, model, option, name) for name in cfg.DATASETS.TEST}
+    return model if mode.dtype is None else mode.prepared_copy(getattr(model, "module", model))
 
 
-def _evaluate_dataset(cfg: CfgNode, model: nn.Module, option: PanopticOption | None, name: str) -> Results:
+def _evaluate(cfg: CfgNode, model: nn.Module, option: PanopticOption | None, folder: str) -> dict[str, Results]:
+    if option is not None:
+        model = option.wrap(getattr(model, "module", model))
+    return {name: _evaluate_dataset(cfg, model, option, name, folder) for name in cfg.DATASETS.TEST}
+
+
+def _evaluate_dataset(cfg: CfgNode, model: nn.Module, option: PanopticOption | None, name: str, folder: str) -> Results:
     mapper = (None if option is None else option.test_mapper(cfg)) or DatasetMapper(cfg, is_train=False)
     loader = build_detection_test_loader(cfg, name, mapper=NamingMapper(mapper))
     watched = _WithProgress(loader, f"evaluating on {name}")
-    return inference_on_dataset(model, watched, build_evaluator(cfg, name)) or {}
+    return inference_on_dataset(model, watched, build_evaluator(cfg, name, folder)) or {}
 
 
 class _WithProgress:
@@ -60,10 +82,10 @@ class _WithProgress:
                 progress.step()
 
 
-def build_evaluator(cfg: CfgNode, name: str) -> DatasetEvaluators:
+def build_evaluator(cfg: CfgNode, name: str, folder_name: str = "inference") -> DatasetEvaluators:
     """The evaluators of a registered data set, by its `evaluator_type` or, without one, by the truth it has."""
     metadata = MetadataCatalog.get(name)
-    folder = Path(cfg.OUTPUT_DIR) / "inference"
+    folder = Path(cfg.OUTPUT_DIR) / folder_name
     kind = metadata.get("evaluator_type")
     if kind == "lvis":
         return DatasetEvaluators([LvisEvaluator(name, folder)])

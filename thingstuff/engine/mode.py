@@ -13,8 +13,6 @@ from torch import nn
 from thingstuff.engine.training.precision import cpu_has_bf16
 from thingstuff.errors import ConfigError
 from thingstuff.modeling.inference.convert import make_fast
-from thingstuff.modeling.stuff_sources import ModelSource
-from thingstuff.modeling.things_and_stuff import ThingsAndStuff
 
 MODES = ("exact", "fp32", "fast")
 _WORDS = {None: "exactly as Detectron2", torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
@@ -47,15 +45,8 @@ class Mode:
         return _WORDS[self.dtype]
 
     def prepare(self, model: nn.Module) -> nn.Module:
-        """`model`, changed in place; it can no longer be trained or saved."""
-        if self.dtype is None:
-            return model.eval()
-        if not isinstance(model, ThingsAndStuff):
-            return make_fast(model, self.dtype)
-        make_fast(model.things, self.dtype)
-        if isinstance(model.stuff, ModelSource):
-            make_fast(model.stuff.model, self.dtype)
-        return model.eval()
+        """A Detectron2 model, changed in place; it can no longer be trained or saved."""
+        return model.eval() if self.dtype is None else make_fast(model, self.dtype)
 
     def prepared_copy(self, model: nn.Module) -> nn.Module:
         """The same of a copy where anything changes, so that `model` can go on training."""

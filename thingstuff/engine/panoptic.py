@@ -14,10 +14,12 @@ from torch import nn
 from thingstuff.config import load_config
 from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.data.images import read_image_bgr
+from thingstuff.engine.mode import Mode
 from thingstuff.engine.preprocess import Preprocess
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
 from thingstuff.merge import RULES, Rule, build_rule
+from thingstuff.modeling.augmented import AugmentedRcnn, AugmentedSegmentor
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.stuff_files import StuffFiles
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE, FileSource, HeadSource, ModelSource, StuffSource
@@ -60,9 +62,12 @@ class PanopticOption:
         )
 
     def wrap(self, model: nn.Module) -> ThingsAndStuff:
-        """`model`, which is or will be trained elsewhere, with stuff."""
+        """`model`, which is or will be trained elsewhere, with stuff; a second model is augmented where it is."""
+        stuff = self.stuff
+        if isinstance(model, AugmentedRcnn) and isinstance(stuff, ModelSource):
+            stuff = stuff.with_model(AugmentedSegmentor(stuff.model, model.tta_mapper))
         return ThingsAndStuff(
-            things=model, stuff=self.stuff, rule=self.rule, categories=self.categories, metadata=self.metadata
+            things=model, stuff=stuff, rule=self.rule, categories=self.categories, metadata=self.metadata
         )
 
     def test_mapper(self, cfg: CfgNode) -> DatasetMapper | _MapperWithStuffImage:
@@ -150,7 +155,7 @@ def _build_source(cfg: CfgNode, stuff_cfg: CfgNode | None, stuff_metadata: Any, 
         return HeadSource(labels, categories)
     model = build_model(stuff_cfg)
     Checkpointer(model, whole_model=True, key="PANOPTIC.STUFF_WEIGHTS").load(stuff_cfg.MODEL.WEIGHTS)
-    return ModelSource(model.eval(), _by_name(labels, stuff_metadata, categories), categories)
+    return ModelSource(Mode.from_config(cfg).prepare(model), _by_name(labels, stuff_metadata, categories), categories)
 
 
 def _by_name(labels: LabelSpace, metadata: Any, categories: Categories) -> LabelSpace:

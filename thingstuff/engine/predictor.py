@@ -14,11 +14,14 @@ from detectron2.modeling import build_model
 from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.engine.allocator import keep_freed_memory
 from thingstuff.engine.mode import Mode
+from thingstuff.engine.out_of_memory import name_what_fits
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.preprocess import Preprocess
 from thingstuff.engine.stream import Outcome, Readied, Started, Workers, batches, in_order
 from thingstuff.engine.weights.checkpoint import Checkpointer
 from thingstuff.errors import ConfigError, DataError
+from thingstuff.modeling.augmented import augmented
+from thingstuff.modeling.parts import Parts
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.read_outputs import OutputReader
 from thingstuff.modeling.stuff_sources import STUFF_IMAGE
@@ -63,9 +66,10 @@ class Predictor:
         if model is None:
             model = build_model(cfg)
             Checkpointer(model, whole_model=True).load(cfg.MODEL.WEIGHTS)
+        model = augmented(cfg, ready(model))
         if option is not None:
             return {
-                "model": ready(option.wrap(model)),
+                "model": option.wrap(model),
                 "reader": OutputReader(option.categories, metadata),
                 "preprocess": option.preprocess,
                 "stuff_preprocess": option.stuff_preprocess,
@@ -73,7 +77,7 @@ class Predictor:
             }
         categories = _categories(metadata, has_stuff=hasattr(model, "sem_seg_head"))
         return {
-            "model": ready(model),
+            "model": model,
             "reader": OutputReader(categories, metadata),
             "preprocess": Preprocess.from_config(cfg),
             "mode": mode,
@@ -133,12 +137,18 @@ class Predictor:
         ]
 
     def _start(self, inputs: Sequence[dict[str, Any]]) -> list[Callable[[], Prediction]]:
-        with torch.inference_mode():
+        height, width = max((one["height"], one["width"]) for one in inputs)
+        with name_what_fits(height, width, batch=len(inputs)), torch.inference_mode():
             return self._reader.start(self.model, inputs)
 
     @property
     def _device_type(self) -> str:
         return next((parameter.device.type for parameter in self.model.parameters()), "cpu")
+
+    def parts(self, image_bgr: np.ndarray, file_name: str | Path | None = None) -> Parts:
+        """The same for a part of a larger image: things and stuff are not merged, and stuff comes with its scores."""
+        with name_what_fits(*image_bgr.shape[:2]), torch.inference_mode():
+            return self._reader.parts(self.model, [self._model_input(image_bgr, file_name)])[0]
 
     def _model_input(self, image_bgr: np.ndarray, file_name: str | Path | None) -> dict[str, Any]:
         height, width = image_bgr.shape[:2]

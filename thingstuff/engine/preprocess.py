@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from detectron2.config import CfgNode
-from detectron2.data import transforms as T
+
+from thingstuff.modeling.resize import ResizeShortestEdge
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,6 @@ class Preprocess:
     def __call__(self, image_bgr: np.ndarray) -> torch.Tensor:
         """H x W x 3 uint8 BGR -> 3 x h x w float32."""
         ordered = image_bgr[:, :, ::-1] if self.channels == "RGB" else image_bgr
-        resize = T.ResizeShortestEdge([self.shortest_px, self.shortest_px], self.longest_px)
+        resize = ResizeShortestEdge([self.shortest_px, self.shortest_px], self.longest_px)
         resized = resize.get_transform(ordered).apply_image(ordered)
         return torch.as_tensor(resized.astype("float32").transpose(2, 0, 1))

@@ -23,7 +23,7 @@ from thingstuff.data.catalog import require_datasets
 from thingstuff.data.declared.declare import is_declared, register_declared
 from thingstuff.data.declared.quick_check import check_registered
 from thingstuff.data.records import Records, training_records
-from thingstuff.engine.evaluate import evaluate
+from thingstuff.engine.evaluate import evaluate, with_augmented
 from thingstuff.engine.folders import make_writable, set_aside
 from thingstuff.engine.panoptic import PanopticOption
 from thingstuff.engine.run_log import forget_from, start_log
@@ -37,6 +37,7 @@ from thingstuff.engine.weights.kept import remove_unfinished
 from thingstuff.engine.weights.write import write_safetensors
 from thingstuff.errors import ConfigError
 from thingstuff.files import whole_file, write_json
+from thingstuff.modeling.augmented import augmented
 
 RESULTS_FILE = "results.json"
 WEIGHTS_FILE = "model_final.pth"
@@ -70,6 +71,7 @@ def train(
         lines = _settle(cfg, records, overrides)
         lines += refuse_other_recipe(cfg, Path(cfg.OUTPUT_DIR)) if resume else []
         trainer = trainer_class(cfg, records)
+    augmented(cfg, trainer.checkpointer.model)  # refuses what it could not augment after the training
     trainer.resume_or_load(resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=resume)
     _write_config(cfg)
@@ -84,6 +86,7 @@ def train(
     seconds = time.perf_counter() - start - trainer.evaluation_seconds
     weights = Path(cfg.OUTPUT_DIR) / WEIGHTS_FILE
     model = trainer.finished_model()
+    results = with_augmented(cfg, model, trainer.panoptic, results)
     if cfg.SOLVER.SAFETENSORS and comm.is_main_process():
         write_safetensors(weights.with_suffix(".safetensors"), model.state_dict())
     if trainer.skipped:
@@ -114,11 +117,12 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
         raise ConfigError("DATASETS.TEST is empty: there is nothing to evaluate on")
     with _registered_names():
         model = build_model(cfg)
+    augmented(cfg, model)  # refuses what it cannot augment before anything is computed
     option = PanopticOption.from_config(cfg)
     checkpointer = Checkpointer(model, cfg.OUTPUT_DIR, whole_model=True)
     checkpointer.resume_or_load(cfg.MODEL.WEIGHTS, resume=resume)
     open_output(Path(cfg.OUTPUT_DIR), keep=True)
-    results = evaluate(cfg, model, option)
+    results = with_augmented(cfg, model, option, evaluate(cfg, model, option))
     _write_results(cfg, results_path(cfg.OUTPUT_DIR, True), results, cfg.MODEL.WEIGHTS)
     return model
 

@@ -91,6 +91,19 @@ class Workers:
                 pool.shutdown(wait=False, cancel_futures=True)
 
 
+def one_by_one(
+    predict: Callable[[np.ndarray, Any], Prediction], items: Iterable[_Item], read: Callable[[_Item], tuple[Any, Any]]
+) -> Iterator[Outcome[_Item]]:
+    """The outcome of each item, for a predictor that is called with an image and the name of its file."""
+    for item in items:
+        try:
+            image_bgr, file_name = read(item)
+            outcome = Outcome(item, image_bgr, predict(image_bgr, file_name))
+        except DataError as error:
+            outcome = Outcome(item, error=error)
+        yield outcome
+
+
 def in_order(workers: Executor | None, work: Callable[[_In], _Out], items: Iterable[_In], ahead: int) -> Iterator[_Out]:
     """`work` of every item, in their order; up to `ahead` items are taken before the first answer is handed on."""
     if workers is None:

@@ -13,13 +13,15 @@ from detectron2.structures import Instances
 from numpy.typing import NDArray
 from torch import nn
 
+from thingstuff.modeling.augmented import AugmentedRcnn, AugmentedSegmentor
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.outputs import to_detections
 from thingstuff.modeling.panoptic_outputs import to_panoptic_map
+from thingstuff.modeling.parts import LabelScores, Parts
 from thingstuff.modeling.postprocess import read_instances
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_labels import stuff_labels
-from thingstuff.modeling.stuff_sources import Inputs, output_size, semantic_logits
+from thingstuff.modeling.stuff_sources import Inputs, output_size, scores_of_logits, semantic_logits
 from thingstuff.modeling.things_and_stuff import ThingsAndStuff
 from thingstuff.structures import Categories, Detections, MaskCrops
 
@@ -42,10 +44,10 @@ class OutputReader:
         """The network alone, for each input; what is called later, in any thread, makes its prediction without it."""
         if isinstance(model, ThingsAndStuff):
             return model.start(inputs)
-        if isinstance(model, GeneralizedRCNN) and not isinstance(model, PanopticFPN):
+        if _is_rcnn(model):
             raw = model.inference(inputs, do_postprocess=False)
             return [self._instances(*pair) for pair in zip(inputs, raw, strict=True)]
-        if type(model).forward is SemanticSegmentor.forward:
+        if _is_segmentor(model):
             pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
             return [_done(Prediction(stuff_map=self._stuff_map(logits, one))) for one, logits in pairs]
         finds_instances = getattr(model, "predict_instances", False)  # Panoptic-DeepLab leaves out what is empty
@@ -56,6 +58,16 @@ class OutputReader:
         size = output_size(one)
         found = read_instances(raw, *size, self.categories)
         return lambda: Prediction(found.paste(*size))
+
+    def parts(self, model: nn.Module, inputs: Inputs) -> list[Parts]:
+        """The same before things and stuff are merged, with scores of stuff where the model has some."""
+        if isinstance(model, ThingsAndStuff):
+            return model.parts(inputs)
+        if _is_segmentor(model):
+            labels = LabelSpace.from_metadata(self.metadata)
+            pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
+            return [Parts(stuff=LabelScores(scores_of_logits(logits, one), labels)) for one, logits in pairs]
+        return [Parts.of(found, self.categories) for found in self(model, inputs)]
 
     def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
         labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
@@ -78,6 +90,17 @@ class OutputReader:
 
 def _done(prediction: Prediction) -> Callable[[], Prediction]:
     return lambda: prediction
+
+
+def _is_rcnn(model: nn.Module) -> bool:
+    """An R-CNN without stuff of its own."""
+    rcnn = model.model if isinstance(model, AugmentedRcnn) else model
+    return isinstance(rcnn, GeneralizedRCNN) and not isinstance(rcnn, PanopticFPN)
+
+
+def _is_segmentor(model: nn.Module) -> bool:
+    segmentor = model.model if isinstance(model, AugmentedSegmentor) else model
+    return type(segmentor).forward is SemanticSegmentor.forward
 
 
 def _no_detections(height: int, width: int) -> Detections:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from thingstuff.modeling.label_space import LabelSpace
+from thingstuff.modeling.parts import LabelScores
 from thingstuff.modeling.stuff_files import StuffFiles
 from thingstuff.modeling.stuff_labels import stuff_labels
 from thingstuff.structures import VOID, Categories
@@ -26,10 +27,14 @@ Inputs = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True, eq=False)
 class Stuff:
-    """One image's stuff map, and on demand the C x H x W scores that Detectron2 calls `sem_seg`."""
+    """One image's stuff map, and on demand the C x H x W scores that Detectron2 calls `sem_seg`.
+
+    `label_scores` are the scores of whoever predicted the map, in labels of their own; None where nobody did.
+    """
 
     stuff_map: NDArray[np.uint16]
     scores: Callable[[], torch.Tensor]
+    label_scores: LabelScores | None = None
 
 
 class StuffSource(Protocol):
@@ -65,6 +70,10 @@ class ModelSource(nn.Module):
         """It is never trained here, whatever happens to the instance model."""
         return super().train(False)
 
+    def with_model(self, model: nn.Module) -> ModelSource:
+        """The same with another model of the same labels."""
+        return ModelSource(model.eval(), self._labels, self._categories)
+
     def forward(self, inputs: Inputs, head_logits: torch.Tensor | None = None) -> list[Stuff]:
         seen = [{**one, "image": one.get(STUFF_IMAGE, one["image"])} for one in inputs]
         logits = semantic_logits(self.model, seen)
@@ -74,7 +83,7 @@ class ModelSource(nn.Module):
         stuff = _stuff_of_logits(logits, one, self._labels, self._categories)
         if self._same_labels:
             return stuff
-        return Stuff(stuff.stuff_map, lambda: one_hot(stuff.stuff_map, self._categories))
+        return replace(stuff, scores=lambda: one_hot(stuff.stuff_map, self._categories))
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +115,8 @@ def semantic_logits(model: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
         constraints = model.backbone.padding_constraints
         batch = ImageList.from_tensors(images, model.backbone.size_divisibility, padding_constraints=constraints)
         return list(model.sem_seg_head(model.backbone(batch.tensor), None)[0])
+    if hasattr(model, "averaged_scores"):  # a semantic model with test-time augmentation
+        return list(model.averaged_scores(inputs))
     unscaled = [{k: v for k, v in one.items() if k not in ("height", "width")} for one in inputs]
     return [answer["sem_seg"] for answer in model(unscaled)]
 
@@ -121,4 +132,11 @@ def _stuff_of_logits(logits: torch.Tensor, one: Mapping[str, Any], labels: Label
     input_size = tuple(one["image"].shape[-2:])
     height, width = output_size(one)
     stuff_map = labels.stuff_map(stuff_labels(logits, input_size, height, width), categories)
-    return Stuff(stuff_map, lambda: sem_seg_postprocess(logits, input_size, height, width))
+    scores = scores_of_logits(logits, one)
+    return Stuff(stuff_map, scores, LabelScores(scores, labels))
+
+
+def scores_of_logits(logits: torch.Tensor, one: Mapping[str, Any]) -> Callable[[], torch.Tensor]:
+    """C x h x w logits of a model input -> what makes the C x H x W scores of its answer, as Detectron2 does."""
+    input_size = tuple(one["image"].shape[-2:])
+    return lambda: sem_seg_postprocess(logits, input_size, *output_size(one))

@@ -13,10 +13,12 @@ from torch import nn
 
 from thingstuff.errors import ConfigError
 from thingstuff.merge import Rule
+from thingstuff.modeling.augmented import AugmentedRcnn
 from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
-from thingstuff.modeling.postprocess import RoiInstances, paste_and_merge, read_instances
+from thingstuff.modeling.parts import Parts
+from thingstuff.modeling.postprocess import RoiInstances, paste_and_merge, postprocess_instances, read_instances
 from thingstuff.modeling.prediction import Prediction
-from thingstuff.modeling.stuff_sources import Inputs, Stuff, StuffSource, output_size
+from thingstuff.modeling.stuff_sources import FileSource, Inputs, Stuff, StuffSource, output_size
 from thingstuff.structures import Categories, Detections
 
 
@@ -73,19 +75,33 @@ class ThingsAndStuff(nn.Module):
         """The networks alone. What is called later, in any thread, pastes and merges without them."""
         return [lambda found=found: self._merged(found).prediction for found in self._found(inputs)]
 
+    def parts(self, inputs: Inputs) -> list[Parts]:
+        """The same before the merge. Stuff from files, which is that of a whole image, is left to the caller."""
+        raw, head_logits = self._raw(inputs)
+        found = [
+            postprocess_instances(r, *output_size(one), self.categories) for one, r in zip(inputs, raw, strict=True)
+        ]
+        if isinstance(self.stuff, FileSource):
+            return [Parts(detections, is_merged=True) for detections in found]
+        pairs = zip(found, self.stuff(inputs, head_logits), strict=True)
+        return [Parts(detections, stuff.label_scores, is_merged=True) for detections, stuff in pairs]
+
     def forward(self, inputs: Inputs) -> list[dict[str, Any]]:
         return [self._detectron2_output(self._merged(found)) for found in self._found(inputs)]
 
     def _found(self, inputs: Inputs) -> list[_Found]:
-        if self.training:
-            raise RuntimeError("things + stuff are merged in inference only: call .eval() first")
-        raw = self.things.inference(inputs, do_postprocess=False)
-        instances, head_logits = raw if isinstance(raw, tuple) else (raw, None)
+        instances, head_logits = self._raw(inputs)
         stuff = self.stuff(inputs, head_logits)
         return [
             _Found(read_instances(raw, *output_size(one), self.categories), shown)
             for one, raw, shown in zip(inputs, instances, stuff, strict=True)
         ]
+
+    def _raw(self, inputs: Inputs) -> tuple[list[Instances], torch.Tensor | None]:
+        if self.training:
+            raise RuntimeError("things + stuff are merged in inference only: call .eval() first")
+        raw = self.things.inference(inputs, do_postprocess=False)
+        return raw if isinstance(raw, tuple) else (raw, None)
 
     def _merged(self, found: _Found) -> _Answer:
         stuff_map = found.stuff.stuff_map
@@ -105,7 +121,7 @@ class ThingsAndStuff(nn.Module):
 
 def refuse_other_than_rcnn(architecture: object) -> None:
     """Only of an R-CNN are the raw instances known before they are blown up to N x H x W."""
-    if isinstance(architecture, type) and not issubclass(architecture, GeneralizedRCNN):
+    if isinstance(architecture, type) and not issubclass(architecture, GeneralizedRCNN | AugmentedRcnn):
         kind = architecture.__name__
         raise ConfigError(f"PANOPTIC.ENABLED needs a Mask R-CNN or one of its kin, MODEL.META_ARCHITECTURE is {kind}")
 

@@ -21,9 +21,9 @@ from thingstuff.data.images import read_image_bgr
 from thingstuff.data.inputs import ImageInput, Inputs, VideoInput
 from thingstuff.data.video import VideoReader
 from thingstuff.engine.folders import make_writable
-from thingstuff.engine.predictor import Predictor
 from thingstuff.engine.stored_prediction import from_stored, store_meta, to_stored
 from thingstuff.engine.stream import Outcome
+from thingstuff.engine.tiling import build_predictor, max_pixels
 from thingstuff.errors import DataError, SetupError, UserError
 from thingstuff.merge import Ledger, LedgerTotals
 from thingstuff.modeling.prediction import Prediction
@@ -89,7 +89,7 @@ class _PredictionRun:
         self._job, self._wanted = job, job.wanted
         self._summary = Summary()
         self._folder = job.output / "predictions" / (job.dataset or "images")
-        self._predictor = Predictor(job.cfg)
+        self._predictor = build_predictor(job.cfg)
         wanted = job.wanted
         drawing = Drawing(self._predictor.categories, wanted.views, wanted.side_by_side, wanted.score_thresh)
         self._pictures = PictureFiles(job.output, drawing, wanted.overlays, wanted.cutouts)
@@ -126,9 +126,12 @@ class _PredictionRun:
             for image in earlier:
                 self._guarded(image.key, functools.partial(self._use_earlier, image))
                 progress.step()
-            for outcome in self._predictor.stream(others, _read, self._job.batch):
+            for outcome in self._predictor.stream(others, self._read, self._job.batch):
                 self._keep(outcome)
                 progress.step()
+
+    def _read(self, image: ImageInput) -> tuple[np.ndarray, Path]:
+        return read_image_bgr(image.path, max_pixels(self._job.cfg)), image.path
 
     def _keep(self, outcome: Outcome[ImageInput]) -> None:
         image, answer = outcome.item, self._guarded(outcome.item.key, outcome.get)
@@ -145,7 +148,8 @@ class _PredictionRun:
         self._refuse_changed(image.path, image.key)
         self._summary.already_there += 1
         if not self._pictures.are_there(image.key):
-            self._pictures.write(image.key, read_image_bgr(image.path), from_stored(self._earlier[image.key]))
+            pixels = read_image_bgr(image.path, max_pixels(self._job.cfg))
+            self._pictures.write(image.key, pixels, from_stored(self._earlier[image.key]))
 
     def _refuse_changed(self, path: Path, key: str) -> None:
         """What was predicted under this key, if anything was, was predicted of this very file."""
@@ -231,10 +235,6 @@ class _PredictionRun:
             root, overwrite = self._job.inputs.root, self._wanted.overwrite
             options = ExportOptions(score_thresh=thresh, include_stuff=has_stuff, image_root=root, overwrite=overwrite)
             self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
-
-
-def _read(image: ImageInput) -> tuple[np.ndarray, Path]:
-    return read_image_bgr(image.path), image.path
 
 
 def _frame_key(video: VideoInput, number: int) -> str:

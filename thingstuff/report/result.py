@@ -15,6 +15,7 @@ from thingstuff.data.declared.declare import declare
 from thingstuff.data.images import Channels, as_bgr
 from thingstuff.engine.device import settle_device
 from thingstuff.engine.predictor import Predictor
+from thingstuff.engine.tiling import TiledPredictor, build_predictor, max_pixels, settle_tiles
 from thingstuff.errors import ConfigError, UserError
 from thingstuff.merge import Ledger
 from thingstuff.modeling.prediction import Prediction
@@ -31,10 +32,16 @@ def load(
     device: str | None = None,
     mode: str | None = None,
     overrides: Sequence[str] = (),
+    tile: int | None = None,
+    tile_overlap: float | None = None,
+    tta: bool | None = None,
 ) -> Model:
     """A trained model, ready to be called. `overrides` are `KEY VALUE` pairs as on the command line.
 
     `mode` is "exact" (every number Detectron2's), "fp32" (faster, equal but for rounding) or "fast" (in bf16 or fp16).
+    `tile` is the size in pixels of the tiles that large images are predicted in (TEST.TILES), `tile_overlap` what they
+    share, in pixels or below 1 as a share; `tta` turns test-time augmentation (TEST.AUG) on or off.
+
     Without `weights` the config's own are taken, without `score_thresh` its thresholds, without `mode` its TEST.MODE,
     which is "exact" by default, without `device` a GPU where there is one.
     """
@@ -49,8 +56,10 @@ def load(
         cfg.MODEL.DEVICE = device
     if mode is not None:
         cfg.TEST.MODE = mode
+    settle_tiles(cfg, tile, tile_overlap)
+    cfg.TEST.AUG.ENABLED = cfg.TEST.AUG.ENABLED if tta is None else tta
     settle_device(cfg)
-    return Model(Predictor(cfg))
+    return Model(build_predictor(cfg), max_pixels(cfg))
 
 
 def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
@@ -64,7 +73,8 @@ def _set_score_thresh(cfg: Any, score_thresh: float) -> None:
 class Model:
     """Called with an image it gives a Result. `model.predictor.model` is the Detectron2 module itself."""
 
-    predictor: Predictor
+    predictor: Predictor | TiledPredictor
+    max_pixels: int | None = None  # of an image file; None: what Pillow trusts
 
     @property
     def categories(self) -> Categories:
@@ -72,7 +82,7 @@ class Model:
 
     def __call__(self, image: Any, channels: Channels = "BGR") -> Result:
         """`image`: a path, a PIL image, or an H x W x 3 uint8 array whose order `channels` says."""
-        image_bgr = as_bgr(image, channels)
+        image_bgr = as_bgr(image, channels, self.max_pixels)
         file_name = image if isinstance(image, str | Path) else None
         return Result(image_bgr, self.categories, self.predictor(image_bgr, file_name))
 

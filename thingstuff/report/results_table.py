@@ -12,6 +12,7 @@ from thingstuff.report.table import Table
 Undefined = Mapping[str, Mapping[str, str]]
 
 TASK_TITLES = {"bbox": "box", "segm": "mask", "boundary": "boundary", "keypoints": "keypoint"}
+_ALL_TITLES = TASK_TITLES | {f"{task}_TTA": f"{title}, TTA" for task, title in TASK_TITLES.items()}
 _AP_ROWS = {
     "AP": "AP @[ IoU=0.50:0.95 | all    ]",
     "AP50": "AP @[ IoU=0.50      | all    ]",
@@ -51,14 +52,14 @@ def results_tables(results: Mapping[str, Mapping[str, Any]], undefined: Undefine
     `undefined`: task -> metric -> the reason why it has no value.
     """
     tables = []
-    instance_tasks = {task: results[task] for task in TASK_TITLES if task in results}
+    instance_tasks = {task: results[task] for task in _ALL_TITLES if task in results}
     if instance_tasks:
         tables.append(_instance_table(instance_tasks, undefined or {}))
     if "sem_seg" in results:
         tables.append(_semantic_table(results["sem_seg"]))
     if "panoptic_seg" in results:
         tables.append(_panoptic_table(results["panoptic_seg"], (undefined or {}).get("panoptic_seg", {})))
-    known = (*TASK_TITLES, "sem_seg", "panoptic_seg")
+    known = (*_ALL_TITLES, "sem_seg", "panoptic_seg")
     others = {task: metrics for task, metrics in results.items() if task not in known}
     return tables + [Table([[k, v] for k, v in m.items()], [task, "percent"], digits=2) for task, m in others.items()]
 
@@ -68,7 +69,7 @@ def _instance_table(tasks: Mapping[str, Mapping[str, Any]], undefined: Undefined
     names = [*(name for name in _AP_ROWS if name in titles), *(name for name in titles if name not in _AP_ROWS)]
     rows = [[_ap_title(name), *(metrics.get(name) for metrics in tasks.values())] for name in names]
     reasons = {_ap_title(name): reason for each in undefined.values() for name, reason in each.items()}
-    headers = ["percent", *(TASK_TITLES[task] for task in tasks)]
+    headers = ["percent", *(_ALL_TITLES[task] for task in tasks)]
     return Table(rows, headers, digits=2, footnotes=_undefined_notes(rows, reasons))
 
 

@@ -24,7 +24,7 @@ NO_PNG = "no PNG at all"
 EXPECTED = {"RGB": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}
 LABEL_KINDS = {f"{depth}-bit {color}" for depth in (1, 2, 4, 8) for color in ("grey", "palette")} | {"16-bit grey"}
 
-MOST_PX = 1 << 28
+MOST_PX = 1 << 30
 MOST_EXPANSION = 1032  # what deflate can make of a byte: 258 bytes from two bits
 
 

@@ -45,6 +45,8 @@ class _FusedBox(StandardROIHeads):
 
 class _FusedMask(StandardROIHeads):
     def _forward_mask(self, features: dict[str, torch.Tensor], instances: list[Instances]) -> list[Instances]:
+        if not self.mask_on:  # test-time augmentation wants the boxes first
+            return instances
         maps = [features[name] for name in self.mask_in_features]
         rows = pool_boxes(self.mask_pooler, maps, [one.pred_boxes for one in instances], self.mask_head.dtype)
         return self.mask_head(rows.unflatten(1, self.mask_pooler.output_size).permute(0, 3, 1, 2), instances)

@@ -1,0 +1,83 @@
+"""A thousand images in one stream: memory stays flat, and Ctrl-C ends it with everything written so far readable."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import cv2
+import numpy as np
+import pytest
+from helpers import ROOT
+
+from thingstuff.store import Store
+
+pytestmark = pytest.mark.slow
+
+IMAGES = 1000
+
+
+@pytest.fixture(scope="module")
+def photos(small_shapes, tmp_path_factory):
+    """Scenes of several sizes, so that neither batches nor buffers are always the same."""
+    folder = tmp_path_factory.mktemp("photos")
+    rng = np.random.default_rng(0)
+    scenes = [cv2.imread(str(path)) for path in sorted((small_shapes / "val").glob("*.png"))]
+    for number in range(IMAGES):
+        height, width = rng.integers(90, 160, 2)
+        cv2.imwrite(str(folder / f"{number:04d}.jpg"), scenes[number % len(scenes)][:height, :width])
+    return folder
+
+
+def start(photos, weights, output):
+    command = [sys.executable, ROOT / "tools/predict.py", "--config-file", "thingstuff://shapes/panoptic_fpn.yaml"]
+    command += ["--weights", weights, "--input", photos, "--output", output, "--no-overlays", "--device", "cpu"]
+    command += ["--mode", "fp32", "--batch", "4", "--opts", "INPUT.MIN_SIZE_TEST", "96"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([str(c) for c in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+def count_lines(output):
+    return sum(path.read_bytes().count(b"\n") for path in (output / "predictions/images").glob("*.jsonl"))
+
+
+def resident_mib(process):
+    """0 when it has ended."""
+    with open(f"/proc/{process.pid}/status") as status:
+        return next((int(line.split()[1]) / 1024 for line in status if line.startswith("VmRSS")), 0)
+
+
+def test_memory_is_flat(photos, sharp_weights, tmp_path):
+    process, after = start(photos, sharp_weights["panoptic"], tmp_path / "out"), {}
+    while process.poll() is None:
+        done = count_lines(tmp_path / "out")
+        if done:
+            after[done] = resident_mib(process)
+        time.sleep(0.05)
+    assert process.returncode == 0, process.stderr.read().decode()
+    assert len(Store.open(tmp_path / "out/predictions/images").entries) == IMAGES
+    early = max(mib for done, mib in after.items() if 100 <= done <= 300)
+    late = max(mib for done, mib in after.items() if done >= 800)
+    assert late < early + 40, f"{early:.0f} MiB after 300 images, {late:.0f} after {IMAGES}"
+
+
+def test_ctrl_c_ends_it_and_the_rest_follows(photos, sharp_weights, tmp_path):
+    process = start(photos, sharp_weights["panoptic"], tmp_path / "out")
+    while count_lines(tmp_path / "out") < 50:
+        assert process.poll() is None, process.stderr.read().decode()
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    start_of_end = time.monotonic()
+    _, error = process.communicate(timeout=30)
+    print(f"ended in {time.monotonic() - start_of_end:.2f} s")
+    assert process.returncode == 130
+    assert error.decode().strip().splitlines()[-1] == "predict: interrupted"
+    assert "Traceback" not in error.decode()
+    store = Store.open(tmp_path / "out/predictions/images")
+    assert 50 <= len(store.entries) < IMAGES
+    assert all(store[entry.key].detections is not None for entry in store.entries)
+    again = start(photos, sharp_weights["panoptic"], tmp_path / "out")
+    out, error = again.communicate()
+    assert again.returncode == 0, error.decode()
+    assert f"{IMAGES - len(store.entries)} predicted, {len(store.entries)} already there" in out.decode()
