@@ -15,7 +15,7 @@ help:
 	@echo "make test       the fast tests"
 	@echo "make test-full  all tests"
 	@echo "make check      format, lint, types, import order"
-	@echo "make bench      speed against the reference programs"
+	@echo "make bench      speed against the reference programs, about 15 minutes: docs/results.md"
 	@echo "make clean      remove caches and builds, keep data sets and output"
 
 setup: $(READY)
@@ -49,9 +49,7 @@ check: $(READY)
 	$(BIN)/python -m pytest -q tests/test_arrows.py
 
 bench: $(READY)
-	$(BIN)/python tools/benchmark.py evaluate
-	$(BIN)/python tools/benchmark.py merge
-	$(BIN)/python tools/benchmark.py paste
+	$(BIN)/python tools/benchmark.py results --output docs/results.md
 
 clean:
 	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -54,3 +54,12 @@ def test_machine_says_what_it_cannot_find(tmp_path, monkeypatch):
     assert described["cores"] >= 1
     (tmp_path / "cpuinfo").write_text("processor\t: 0\nmodel name\t: A CPU: fast\n")
     assert machine._cpu_model(tmp_path / "cpuinfo") == "A CPU: fast"
+
+
+def test_machine_names_the_instructions_that_matter(tmp_path):
+    x86, arm = tmp_path / "x86", tmp_path / "arm"
+    x86.write_text("processor\t: 0\nflags\t\t: fpu avx512_bf16 sse amx_bf16 avx2\n")
+    arm.write_text("processor\t: 0\nFeatures\t: fp asimd bf16\n")
+    assert machine._instructions(x86) == "avx2 avx512_bf16 amx_bf16"
+    assert machine._instructions(arm) == "asimd bf16"
+    assert machine._instructions(tmp_path / "absent") is None

@@ -17,6 +17,7 @@ from thingstuff.report.figures import (
     class_bars_figure,
     confusion_figure,
     draw_all,
+    latency_figure,
     save_figure,
     size_bars_figure,
 )
@@ -266,3 +267,17 @@ class TestDrawAll:
         path.write_text(content)
         with pytest.raises(DataError, match=r"results\.json: no results by data set"):
             draw_all(path, tmp_path)
+
+
+def test_latency_as_bars_of_stages_or_as_points_of_accuracy(tmp_path):
+    stages = {"decode": 1.0, "backbone": 3.0}
+    bars = latency_figure([("exact, 20", 4.0, stages, {}), ("$fast$", 2.0, {"backbone": 2.0}, {})])
+    (axes,) = bars.axes
+    widths = [[bar.get_width() for bar in container] for container in axes.containers]
+    assert widths == [[1.0, 0.0], [3.0, 2.0]]
+    accuracy = {"mask AP": {"percent": 40.0}, "box AP": {"percent": 42.0}}
+    points = latency_figure([("exact", 4.0, stages, accuracy), ("stock", 5.0, stages, {})])
+    assert [axes.get_ylabel() for axes in points.axes] == ["mask AP, percent", "box AP, percent"]
+    assert [line.get_xydata().tolist() for line in points.axes[0].lines] == [[[4.0, 40.0]]]
+    for number, figure in enumerate((bars, points, latency_figure([]))):
+        assert save_figure(figure, tmp_path / f"{number}.png").stat().st_size > 0

@@ -14,12 +14,11 @@ from typing import Any
 from thingstuff.benchmark.coco_scenes import random_coco
 from thingstuff.benchmark.evaluate_ap import IOU_TYPES, NAMES, write_files
 from thingstuff.benchmark.measure import MemoryRow
+from thingstuff.benchmark.peak_memory import peak_mib, restart_peak
 from thingstuff.benchmark.pycocotools_ap import REFERENCE, same_numbers, stats_of_records
 from thingstuff.errors import SetupError
 
 PROGRAMS = ("ours", "theirs")
-_STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"  # what Linux wants to hear
 
 
 def memory_rows(images: int, objects: float, seed: int) -> Iterator[MemoryRow]:
@@ -46,9 +45,9 @@ def measure_rise(program: str, truth_file: Path, results_file: Path, iou_type: s
     run = _programs()[program]
     truth, results = json.loads(truth_file.read_bytes()), json.loads(results_file.read_bytes())
     gc.collect()
-    loaded_mib = _restart_peak()
+    loaded_mib = restart_peak()
     numbers = run(truth, results, iou_type)
-    return {"numbers": numbers, "rise_mib": _status_mib("VmHWM") - loaded_mib}
+    return {"numbers": numbers, "rise_mib": peak_mib() - loaded_mib}
 
 
 def _in_own_process(program: str, truth_file: Path, results_file: Path, iou_type: str) -> dict[str, Any]:
@@ -70,20 +69,6 @@ def _programs() -> dict[str, Any]:
         "ours": lambda truth, results, iou_type: list(evaluate_coco(truth, results, iou_type).numbers.values()),
         "theirs": stats_of_records,
     }
-
-
-def _restart_peak() -> float:
-    """Forget the peak of loading; what is resident now, in MiB."""
-    try:
-        _RESET.write_text(_RESET_PEAK)
-    except OSError as error:
-        raise SetupError(f"{_RESET}: {error.strerror}: peak memory is measured on Linux only") from error
-    return _status_mib("VmRSS")
-
-
-def _status_mib(field: str) -> float:
-    lines = dict(line.split(":", 1) for line in _STATUS.read_text().splitlines())
-    return int(lines[field].split()[0]) / 1024  # stated in KiB
 
 
 if __name__ == "__main__":

@@ -50,10 +50,15 @@ class MemoryRow:
 
 @dataclass(frozen=True)
 class OwnMeasurement:
-    """`rows` are dataclasses with a field `equal`; `table` makes of them what `text_table` takes."""
+    """`rows` are dataclasses with a field `equal`; `table` makes of them what `text_table` takes.
+
+    `more` are further tables, shown below it; `finish` writes what else was asked for.
+    """
 
     rows: Callable[[argparse.Namespace], Iterator[Any]]
     table: Callable[[Sequence[Any], argparse.Namespace], dict[str, Any]]
+    more: Callable[[Sequence[Any], argparse.Namespace], Iterator[dict[str, Any]]] | None = None
+    finish: Callable[[Sequence[Any], argparse.Namespace], None] | None = None
 
 
 @dataclass(frozen=True)

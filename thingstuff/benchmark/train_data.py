@@ -31,8 +31,8 @@ def write_images(folder: Path, seed: int) -> None:
     write_json(folder / TRUTH, truth)
 
 
-def write_weights(cfg: Any, file: Path, seed: int) -> None:
-    """Random weights whose frozen norms are set to what they see of the first image, as in a trained network.
+def write_weights(cfg: Any, file: Path, seed: int, image_file: Path | None = None) -> None:
+    """Random weights whose frozen norms are set to what they see of an image, as in a trained network.
 
     Left at the identity they would let activations grow from block to block until boxes and losses overflow.
     """
@@ -42,25 +42,24 @@ def write_weights(cfg: Any, file: Path, seed: int) -> None:
 
     torch.manual_seed(seed)
     model = build_model(cfg).train()
-    pixels = cv2.imread(str(file.parent / "1.jpg"))
+    pixels = cv2.imread(str(image_file or file.parent / "1.jpg"))
     image = (pixels - np.array(cfg.MODEL.PIXEL_MEAN)) / np.array(cfg.MODEL.PIXEL_STD)
     settle_norms(model, torch.from_numpy(image).float().permute(2, 0, 1)[None].to(cfg.MODEL.DEVICE))
     torch.save({"model": model.state_dict()}, file)
 
 
 def settle_norms(model: Any, images: Any) -> None:
-    """Set the statistics of every frozen norm of the backbone to those of what reaches it, in place."""
+    """Set the statistics of the frozen norms of a backbone, Detectron2's or torchvision's, to what reaches them."""
     import torch
-    from detectron2.layers import FrozenBatchNorm2d
 
     def settle(norm: Any, arguments: tuple[Any, ...]) -> None:
         norm.running_mean.copy_(arguments[0].mean((0, 2, 3)))
         norm.running_var.copy_(arguments[0].var((0, 2, 3)))
 
-    named = {n: m for n, m in model.backbone.named_modules() if isinstance(m, FrozenBatchNorm2d)}
+    named = {n: m for n, m in model.backbone.named_modules() if type(m).__name__ == "FrozenBatchNorm2d"}
     hooks = [norm.register_forward_pre_hook(settle) for norm in named.values()]
     for name, norm in named.items():
-        if name.endswith("conv3.norm"):
+        if name.endswith(("conv3.norm", "bn3")):
             norm.weight.fill_(_BRANCH_SCALE)
     with torch.no_grad():
         model.backbone(images)

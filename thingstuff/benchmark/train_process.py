@@ -5,21 +5,16 @@ So the peak of its memory is its own, and two programs can take turns.
 
 from __future__ import annotations
 
-import json
-import os
 import resource
-import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO
+from typing import Any
 
+from thingstuff.benchmark.own_process import OwnProcess, answer_requests
 from thingstuff.benchmark.train_data import TRUTH
-from thingstuff.errors import SetupError
 
 SET_NAME = "benchmark_train"
 _PROGRAMS = ("stock", "ours")
@@ -36,62 +31,25 @@ class Timed:
     peak_mib: float
 
 
-class TrainProcess:
+class TrainProcess(OwnProcess):
     """`program`, "stock" or "ours", on the config in a file, with the images of `folder`; a context manager."""
 
     def __init__(self, program: str, config_file: Path, folder: Path, threads: int) -> None:
-        command = [sys.executable, "-m", __name__, program, str(config_file), str(folder), str(threads)]
-        variables = os.environ | {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
-        self._name = program
-        self._errors = (config_file.with_suffix(".stderr")).open("w+")
-        self._process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._errors, text=True, env=variables
-        )
+        arguments = (program, str(config_file), str(folder), str(threads))
+        errors = config_file.with_suffix(".stderr")
+        super().__init__(f"the training of {program}", __name__, arguments, threads, errors)
 
     def step(self) -> Timed:
         """Do one step, and wait for it."""
-        try:
-            print(file=self._process.stdin, flush=True)
-            line = self._process.stdout.readline()
-        except BrokenPipeError:
-            line = ""
-        if not line:
-            raise SetupError(f"the training of {self._name} stopped: {self._last_words()}")
-        return Timed(**json.loads(line))
-
-    def _last_words(self) -> str:
-        code = self._process.wait()
-        self._errors.seek(0)
-        lines = self._errors.read().strip().splitlines()
-        return lines[-1] if lines else f"exit code {code}"
-
-    def __enter__(self) -> TrainProcess:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._process.stdin.close()
-        self._process.stdout.close()
-        self._errors.close()
+        return Timed(**self.ask())
 
 
 def main(program: str, config_file: str, folder: str, threads: str) -> None:
-    with _answers() as answers:
-        step, device = _prepared(program, config_file, Path(folder), int(threads))
-        for _ in sys.stdin:
-            print(json.dumps(asdict(_timed(step, device))), file=answers, flush=True)
+    answer_requests(lambda: _one_step(*_prepared(program, config_file, Path(folder), int(threads))))
 
 
-@contextmanager
-def _answers() -> Iterator[IO[str]]:
-    """Standard output for answers alone: whatever else is printed goes to standard error."""
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    with answers:
-        yield answers
+def _one_step(step: Callable[[], Any], device: Any) -> Callable[[], dict[str, Any]]:
+    return lambda: asdict(_timed(step, device))
 
 
 def _prepared(program: str, config_file: str, folder: Path, threads: int):

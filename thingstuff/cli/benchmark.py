@@ -12,13 +12,14 @@ from typing import Any
 from thingstuff.benchmark.machine import describe_machine
 from thingstuff.benchmark.measure import measure
 from thingstuff.benchmark.registry import MEASUREMENTS
+from thingstuff.benchmark.results import EXIT_UNEQUAL, RUNS, write_results
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
 from thingstuff.files import write_json
 from thingstuff.report.table import text_table
 
 HEADERS = ("case", "reference", "ours {unit}", "reference {unit}", "ratio", "equal")
-EXIT_UNEQUAL = 1
+RESULTS = "results"
 AnyRows = Sequence[Any]  # dataclasses with a field `equal`
 _TIME_NOTE = "median of {args.repeats} alternating turns; ratio = reference / ours: above 1, ours is faster"
 _MEMORY_NOTE = (
@@ -37,7 +38,18 @@ def build_parser() -> argparse.ArgumentParser:
         one = names.add_parser(name, help=measurement.summary, description=measurement.summary)
         _add_common_arguments(one, has_memory=measurement.memory is not None)
         measurement.add_arguments(one)
+    _add_results(names)
     return parser
+
+
+def _add_results(names: argparse._SubParsersAction) -> None:
+    summary = "run what the README quotes, and write it as one page"
+    page = names.add_parser(RESULTS, help=summary, description=summary)
+    page.add_argument("--output", type=Path, required=True, metavar="FILE", help="the page, in Markdown")
+    page.add_argument(
+        "--only", nargs="+", default=[], metavar="NAME", help=f"some of {', '.join(r.name for r in RUNS)}"
+    )
+    page.add_argument("--small", action="store_true", help="a trial at small sizes, whose numbers mean nothing")
 
 
 def _add_common_arguments(parser: argparse.ArgumentParser, has_memory: bool) -> None:
@@ -48,6 +60,8 @@ def _add_common_arguments(parser: argparse.ArgumentParser, has_memory: bool) -> 
 
 
 def _benchmark(args: argparse.Namespace) -> int:
+    if args.measurement == RESULTS:
+        return _write_results(args)
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be 1 or more, got {args.repeats}")
     rows = _rows(args)
@@ -55,7 +69,16 @@ def _benchmark(args: argparse.Namespace) -> int:
     if args.json:
         write_json(args.json, {"machine": machine, "rows": [asdict(row) for row in rows]})
     print(_table(rows, args, machine))
+    _show_more(rows, args)
     return 0 if all(row.equal for row in rows) else EXIT_UNEQUAL
+
+
+def _write_results(args: argparse.Namespace) -> int:
+    if args.output.suffix != ".md":
+        raise ConfigError(f"--output: the page is Markdown, so that its name ends in .md, got {args.output}")
+    done = write_results(args.output, describe_machine, names=args.only, small=args.small)
+    print(f"results {args.output}")
+    return 0 if all(one.equal for one in done) else EXIT_UNEQUAL
 
 
 def _rows(args: argparse.Namespace) -> AnyRows:
@@ -83,9 +106,18 @@ def _table(rows: AnyRows, args: argparse.Namespace, machine: dict[str, str | int
     )
 
 
+def _show_more(rows: AnyRows, args: argparse.Namespace) -> None:
+    own = MEASUREMENTS[args.measurement].own
+    for table in own.more(rows, args) if own is not None and own.more else ():
+        print(f"\n{text_table(**table)}")
+    if own is not None and own.finish:
+        own.finish(rows, args)
+
+
 def _machine_notes(args: argparse.Namespace, machine: dict[str, str | int | None]) -> list[str]:
     threads = [f"threads that a library may use: {args.threads}"] if "threads" in args else []
-    return [*threads, f"on {machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"]
+    gpu = f"{machine['gpu']}, " if machine["gpu"] else ""
+    return [*threads, f"on {gpu}{machine['cpu']}, {machine['cores']} cores, Python {machine['python']}"]
 
 
 if __name__ == "__main__":

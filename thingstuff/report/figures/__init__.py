@@ -3,6 +3,7 @@
 from thingstuff.report.figures.class_bars import class_bars_figure
 from thingstuff.report.figures.confusion import confusion_figure
 from thingstuff.report.figures.draw_all import draw_all
+from thingstuff.report.figures.latency import latency_figure
 from thingstuff.report.figures.precision_recall import precision_recall_figure
 from thingstuff.report.figures.reliability import Reliability, reliability_figure, score_reliability
 from thingstuff.report.figures.size_bars import size_bars_figure
@@ -15,6 +16,7 @@ __all__ = [
     "class_bars_figure",
     "confusion_figure",
     "draw_all",
+    "latency_figure",
     "precision_recall_figure",
     "reliability_figure",
     "save_figure",
