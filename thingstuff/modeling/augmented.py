@@ -177,7 +177,7 @@ class AugmentedSegmentor(nn.Module):
 
     def _scores(self, version: Mapping[str, Any], size: tuple[int, ...]) -> torch.Tensor:
         height, width = version["image"].shape[-2:]
-        logits = semantic_logits(self.model, [version])[0][:, :height, :width]
+        logits = semantic_logits(self.model, [version])[0].full()[:, :height, :width]
         mirrored = any(isinstance(step, HFlipTransform) for step in version["transforms"].transforms)
         probs = logits.float().softmax(dim=0)
         probs = probs.flip(2) if mirrored else probs

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 from detectron2.modeling import GeneralizedRCNN, PanopticFPN, SemanticSegmentor
 from detectron2.structures import Instances
 from numpy.typing import NDArray
@@ -20,7 +19,7 @@ from thingstuff.modeling.panoptic_outputs import to_panoptic_map
 from thingstuff.modeling.parts import LabelScores, Parts
 from thingstuff.modeling.postprocess import read_instances
 from thingstuff.modeling.prediction import Prediction
-from thingstuff.modeling.stuff_labels import stuff_labels
+from thingstuff.modeling.semantic_logits import SemanticLogits
 from thingstuff.modeling.stuff_sources import Inputs, output_size, scores_of_logits, semantic_logits
 from thingstuff.modeling.things_and_stuff import ThingsAndStuff
 from thingstuff.structures import Categories, Detections, MaskCrops
@@ -69,8 +68,8 @@ class OutputReader:
             return [Parts(stuff=LabelScores(scores_of_logits(logits, one), labels)) for one, logits in pairs]
         return [Parts.of(found, self.categories) for found in self(model, inputs)]
 
-    def _stuff_map(self, logits: torch.Tensor, one: Mapping[str, Any]) -> NDArray[Any]:
-        labels = stuff_labels(logits, tuple(one["image"].shape[-2:]), *output_size(one))
+    def _stuff_map(self, logits: SemanticLogits, one: Mapping[str, Any]) -> NDArray[Any]:
+        labels = logits.labels(tuple(one["image"].shape[-2:]), *output_size(one))
         return LabelSpace.from_metadata(self.metadata).stuff_map(labels, self.categories)
 
     def _read(self, answer: Mapping[str, Any], size_if_empty: tuple[int, int] | None) -> Prediction:

@@ -14,10 +14,11 @@ from detectron2.structures import ImageList
 from numpy.typing import NDArray
 from torch import nn
 
+from thingstuff.modeling.inference.semantic import small_scores
 from thingstuff.modeling.label_space import LabelSpace
 from thingstuff.modeling.parts import LabelScores
+from thingstuff.modeling.semantic_logits import SemanticLogits
 from thingstuff.modeling.stuff_files import StuffFiles
-from thingstuff.modeling.stuff_labels import stuff_labels
 from thingstuff.structures import VOID, Categories
 
 STUFF_IMAGE = "stuff_image"  # of an input: the image as the second model wants it, where that is another one
@@ -40,7 +41,7 @@ class Stuff:
 class StuffSource(Protocol):
     """Called with Detectron2's model inputs and, where the instance model has one, its semantic head's logits."""
 
-    def __call__(self, inputs: Inputs, head_logits: torch.Tensor | None) -> list[Stuff]: ...
+    def __call__(self, inputs: Inputs, head_logits: list[SemanticLogits] | None) -> list[Stuff]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +51,7 @@ class HeadSource:
     labels: LabelSpace
     categories: Categories
 
-    def __call__(self, inputs: Inputs, head_logits: torch.Tensor | None) -> list[Stuff]:
+    def __call__(self, inputs: Inputs, head_logits: list[SemanticLogits] | None) -> list[Stuff]:
         if head_logits is None:
             raise TypeError("expected a model with a semantic head (PanopticFPN), got one without")
         pairs = zip(inputs, head_logits, strict=True)
@@ -74,12 +75,12 @@ class ModelSource(nn.Module):
         """The same with another model of the same labels."""
         return ModelSource(model.eval(), self._labels, self._categories)
 
-    def forward(self, inputs: Inputs, head_logits: torch.Tensor | None = None) -> list[Stuff]:
+    def forward(self, inputs: Inputs, head_logits: list[SemanticLogits] | None = None) -> list[Stuff]:
         seen = [{**one, "image": one.get(STUFF_IMAGE, one["image"])} for one in inputs]
         logits = semantic_logits(self.model, seen)
         return [self._stuff(one, answer) for one, answer in zip(seen, logits, strict=True)]
 
-    def _stuff(self, one: Mapping[str, Any], logits: torch.Tensor) -> Stuff:
+    def _stuff(self, one: Mapping[str, Any], logits: SemanticLogits) -> Stuff:
         stuff = _stuff_of_logits(logits, one, self._labels, self._categories)
         if self._same_labels:
             return stuff
@@ -93,7 +94,7 @@ class FileSource:
     files: StuffFiles
     categories: Categories
 
-    def __call__(self, inputs: Inputs, head_logits: torch.Tensor | None) -> list[Stuff]:
+    def __call__(self, inputs: Inputs, head_logits: list[SemanticLogits] | None) -> list[Stuff]:
         return [self._stuff(one) for one in inputs]
 
     def _stuff(self, one: Mapping[str, Any]) -> Stuff:
@@ -108,17 +109,18 @@ def output_size(one: Mapping[str, Any]) -> tuple[int, int]:
     return int(one.get("height", height)), int(one.get("width", width))
 
 
-def semantic_logits(model: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
-    """C x h x w scores of each image, before they are scaled to its size wherever the model can be stopped there."""
+def semantic_logits(model: nn.Module, inputs: Inputs) -> list[SemanticLogits]:
+    """The scores of each image, before they are scaled to its size wherever the model can be stopped there."""
     if isinstance(model, PanopticFPN) or type(model).forward is SemanticSegmentor.forward:
         images = [(one["image"].to(model.device) - model.pixel_mean) / model.pixel_std for one in inputs]
         constraints = model.backbone.padding_constraints
         batch = ImageList.from_tensors(images, model.backbone.size_divisibility, padding_constraints=constraints)
-        return list(model.sem_seg_head(model.backbone(batch.tensor), None)[0])
+        with small_scores(model) as stride:
+            return SemanticLogits.each(model.sem_seg_head(model.backbone(batch.tensor), None)[0], stride)
     if hasattr(model, "averaged_scores"):  # a semantic model with test-time augmentation
-        return list(model.averaged_scores(inputs))
+        return SemanticLogits.each(model.averaged_scores(inputs))
     unscaled = [{k: v for k, v in one.items() if k not in ("height", "width")} for one in inputs]
-    return [answer["sem_seg"] for answer in model(unscaled)]
+    return SemanticLogits.each([answer["sem_seg"] for answer in model(unscaled)])
 
 
 def one_hot(stuff_map: NDArray[np.uint16], categories: Categories) -> torch.Tensor:
@@ -128,15 +130,17 @@ def one_hot(stuff_map: NDArray[np.uint16], categories: Categories) -> torch.Tens
     return (labels[None] == channels).float()
 
 
-def _stuff_of_logits(logits: torch.Tensor, one: Mapping[str, Any], labels: LabelSpace, categories: Categories) -> Stuff:
+def _stuff_of_logits(
+    logits: SemanticLogits, one: Mapping[str, Any], labels: LabelSpace, categories: Categories
+) -> Stuff:
     input_size = tuple(one["image"].shape[-2:])
     height, width = output_size(one)
-    stuff_map = labels.stuff_map(stuff_labels(logits, input_size, height, width), categories)
+    stuff_map = labels.stuff_map(logits.labels(input_size, height, width), categories)
     scores = scores_of_logits(logits, one)
     return Stuff(stuff_map, scores, LabelScores(scores, labels))
 
 
-def scores_of_logits(logits: torch.Tensor, one: Mapping[str, Any]) -> Callable[[], torch.Tensor]:
-    """C x h x w logits of a model input -> what makes the C x H x W scores of its answer, as Detectron2 does."""
+def scores_of_logits(logits: SemanticLogits, one: Mapping[str, Any]) -> Callable[[], torch.Tensor]:
+    """Logits of a model input -> what makes the C x H x W scores of its answer, as Detectron2 does."""
     input_size = tuple(one["image"].shape[-2:])
-    return lambda: sem_seg_postprocess(logits, input_size, *output_size(one))
+    return lambda: sem_seg_postprocess(logits.full(), input_size, *output_size(one))

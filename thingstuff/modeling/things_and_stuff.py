@@ -14,10 +14,12 @@ from torch import nn
 from thingstuff.errors import ConfigError
 from thingstuff.merge import Rule
 from thingstuff.modeling.augmented import AugmentedRcnn
+from thingstuff.modeling.inference.semantic import small_scores
 from thingstuff.modeling.panoptic_outputs import to_panoptic_seg
 from thingstuff.modeling.parts import Parts
 from thingstuff.modeling.postprocess import RoiInstances, paste_and_merge, postprocess_instances, read_instances
 from thingstuff.modeling.prediction import Prediction
+from thingstuff.modeling.semantic_logits import SemanticLogits
 from thingstuff.modeling.stuff_sources import FileSource, Inputs, Stuff, StuffSource, output_size
 from thingstuff.structures import Categories, Detections
 
@@ -97,11 +99,12 @@ class ThingsAndStuff(nn.Module):
             for one, raw, shown in zip(inputs, instances, stuff, strict=True)
         ]
 
-    def _raw(self, inputs: Inputs) -> tuple[list[Instances], torch.Tensor | None]:
+    def _raw(self, inputs: Inputs) -> tuple[list[Instances], list[SemanticLogits] | None]:
         if self.training:
             raise RuntimeError("things + stuff are merged in inference only: call .eval() first")
-        raw = self.things.inference(inputs, do_postprocess=False)
-        return raw if isinstance(raw, tuple) else (raw, None)
+        with small_scores(self.things) as stride:
+            raw = self.things.inference(inputs, do_postprocess=False)
+        return (raw[0], SemanticLogits.each(raw[1], stride)) if isinstance(raw, tuple) else (raw, None)
 
     def _merged(self, found: _Found) -> _Answer:
         stuff_map = found.stuff.stuff_map

@@ -84,7 +84,7 @@ def test_without_a_compiler_it_says_so_once(fresh_library, monkeypatch, caplog):
         assert fresh_library("winograd") is None
         assert fresh_library("winograd") is None
     assert [r.getMessage() for r in caplog.records] == [
-        "no C compiler here: predicting in fp32 goes without winograd.c, which takes longer"
+        "no C compiler here: prediction goes without winograd.c and takes longer"
     ]
 
 

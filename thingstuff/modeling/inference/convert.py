@@ -12,6 +12,7 @@ from torch import nn
 from thingstuff.modeling.inference.blocks import fuse_blocks
 from thingstuff.modeling.inference.proposals import fuse_proposals
 from thingstuff.modeling.inference.roi_heads import fuse_roi_heads
+from thingstuff.modeling.inference.semantic import fuse_semantic_head
 from thingstuff.modeling.roi_align_rows import use_rows
 from thingstuff.modeling.wide_outputs import widen_outputs
 
@@ -32,6 +33,7 @@ def make_fast(model: nn.Module, dtype: torch.dtype) -> nn.Module:
         fuse_blocks(child, dtype)
         fuse_proposals(child)
         fuse_roi_heads(child, dtype)
+        fuse_semantic_head(child)
         if dtype is not torch.float32:
             _widen_pooling(child)
             _autocast(child, dtype)

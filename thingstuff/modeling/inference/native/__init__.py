@@ -31,13 +31,17 @@ def library(name: str) -> ctypes.CDLL | None:
     source = Path(__file__).with_name(f"{name}.c")
     compiler = os.environ.get("CC") or next(filter(shutil.which, ("cc", "gcc", "clang")), None)
     if compiler is None:
-        logger.info("no C compiler here: predicting in fp32 goes without %s, which takes longer", source.name)
+        logger.info("no C compiler here: prediction goes without %s and takes longer", source.name)
         return None
     try:
         return ctypes.CDLL(str(_compiled(source, compiler)))
     except (OSError, subprocess.SubprocessError) as error:
         told = getattr(error, "stderr", "") or str(error)
-        logger.info("%s could not be compiled, which makes fp32 slower: %s", source.name, told.strip().splitlines()[0])
+        logger.info(
+            "%s could not be compiled, without which prediction takes longer: %s",
+            source.name,
+            told.strip().splitlines()[0],
+        )
         return None
 
 
