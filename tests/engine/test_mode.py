@@ -79,6 +79,32 @@ def test_fp32_differs_from_exact_by_rounding(sharp_weights, small_shapes, recipe
     assert seen > 20
 
 
+@pytest.mark.parametrize(
+    ("recipe", "weights"), [(MASK, "mask"), ("thingstuff://shapes/panoptic_fpn.yaml", "panoptic")]
+)
+def test_test_time_augmentation_goes_with_a_mode(sharp_weights, image, recipe, weights):
+    exact, fp32 = (
+        thingstuff.load(
+            recipe,
+            sharp_weights[weights],
+            score_thresh=0.2,
+            device="cpu",
+            mode=mode,
+            tta=True,
+            overrides=("TEST.AUG.MIN_SIZES", "(120, 160)"),
+        ).predictor(image)
+        for mode in ("exact", "fp32")
+    )
+    ours, theirs = fp32.detections, exact.detections
+    assert len(ours) == len(theirs) > 2
+    # random weights give scores that differ by rounding alone, so that the order may
+    apart = np.abs(ours.boxes_xyxy[:, None] - theirs.boxes_xyxy[None]).max(axis=2)
+    apart[ours.category_ids[:, None] != theirs.category_ids[None]] = np.inf
+    assert (apart.min(axis=0) < 0.01).mean() > 0.95
+    if exact.stuff_map is not None:
+        assert (fp32.stuff_map == exact.stuff_map).mean() > 0.999
+
+
 def test_a_given_model_stays_as_it_is(sharp_weights, image, tiny_cfg):
     cfg = tiny_cfg("shapes/mask_rcnn.yaml", "TEST.MODE", "fp32")
     model = build_model(cfg).eval()
