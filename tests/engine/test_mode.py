@@ -79,9 +79,7 @@ def test_fp32_differs_from_exact_by_rounding(sharp_weights, small_shapes, recipe
     assert seen > 20
 
 
-@pytest.mark.parametrize(
-    ("recipe", "weights"), [(MASK, "mask"), ("thingstuff://shapes/panoptic_fpn.yaml", "panoptic")]
-)
+@pytest.mark.parametrize(("recipe", "weights"), [(MASK, "mask"), ("thingstuff://shapes/panoptic_fpn.yaml", "panoptic")])
 def test_test_time_augmentation_goes_with_a_mode(sharp_weights, image, recipe, weights):
     exact, fp32 = (
         thingstuff.load(

@@ -116,16 +116,20 @@ def _bags(rois: torch.Tensor, grid: _Grid) -> tuple[torch.Tensor, torch.Tensor, 
     starts = F.pad(sizes.cumsum(0), (1, 0))
     total = int(starts[-1])
     bag = torch.repeat_interleave(torch.arange(len(sizes)), sizes, output_size=total)
-    place = torch.arange(total) - starts[bag]
-    row_length = along_x.count[:, None, :].expand(-1, grid.bins_y, -1).flatten()[bag]
+    place = torch.arange(total) - starts.index_select(0, bag)
+    row_length = along_x.count[:, None, :].expand(-1, grid.bins_y, -1).flatten().index_select(0, bag)
     dy = torch.div(place, row_length, rounding_mode="floor")
     dx = place - dy * row_length
     line = rois[:, 0].long()[:, None] * grid.height + along_y.first
     corner = (line[:, :, None] * grid.width + along_x.first[:, None, :]).flatten()
-    pixels = corner[bag] + dy * grid.width + dx
-    at_y = along_y.places()[:, :, None].expand(-1, -1, grid.bins_x).flatten()[bag] + dy
-    at_x = along_x.places()[:, None, :].expand(-1, grid.bins_y, -1).flatten()[bag] + dx
-    return pixels, along_y.weights.flatten()[at_y] * along_x.weights.flatten()[at_x], starts
+    pixels = corner.index_select(0, bag) + dy * grid.width + dx
+    at_y = along_y.places()[:, :, None].expand(-1, -1, grid.bins_x).flatten().index_select(0, bag) + dy
+    at_x = along_x.places()[:, None, :].expand(-1, grid.bins_y, -1).flatten().index_select(0, bag) + dx
+    return (
+        pixels,
+        along_y.weights.flatten().index_select(0, at_y) * along_x.weights.flatten().index_select(0, at_x),
+        starts,
+    )
 
 
 @dataclass(frozen=True)
