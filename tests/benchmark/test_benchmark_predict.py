@@ -6,12 +6,12 @@ import pytest
 import torch
 from helpers import assert_one_line
 
-from thingstuff.benchmark import predict_process, predict_turns
-from thingstuff.benchmark.predict_agreement import agreement
-from thingstuff.benchmark.predict_images import image_sizes, write_photographs
-from thingstuff.benchmark.predict_process import OWN, Job, _Predicting
-from thingstuff.benchmark.predict_programs import MODES, SYSTEMS
-from thingstuff.benchmark.predict_rows import LEAST_IOU
+from thingstuff.benchmark.prediction.agreement import agreement
+from thingstuff.benchmark.prediction.images import image_sizes, write_photographs
+from thingstuff.benchmark.prediction import process, turns
+from thingstuff.benchmark.prediction.process import OWN, Job, _Predicting
+from thingstuff.benchmark.prediction.programs import MODES, SYSTEMS
+from thingstuff.benchmark.prediction.rows import LEAST_IOU
 from thingstuff.benchmark.train_data import write_weights
 from thingstuff.config import load_config
 
@@ -95,14 +95,14 @@ def test_facts_and_features(opened):
 
 
 def test_a_plain_product_has_a_rate(monkeypatch):
-    monkeypatch.setattr(predict_process, "_MATMUL_SIDE", {"cpu": 16})
-    monkeypatch.setattr(predict_process, "_MATMUL_SECONDS", 0.01)
-    assert predict_process._matmul_rate("float32", torch.device("cpu")) > 0
+    monkeypatch.setattr(process, "_MATMUL_SIDE", {"cpu": 16})
+    monkeypatch.setattr(process, "_MATMUL_SECONDS", 0.01)
+    assert process._matmul_rate("float32", torch.device("cpu")) > 0
 
 
 def test_our_modes_are_those_that_are_measured():
     assert set(MODES) < set(SYSTEMS)
-    assert predict_turns.STOCK in SYSTEMS
+    assert turns.STOCK in SYSTEMS
 
 
 @pytest.mark.parametrize(

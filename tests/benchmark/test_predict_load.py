@@ -6,7 +6,7 @@ import torch
 from detectron2.modeling.box_regression import Box2BoxTransform
 from torchvision.ops import batched_nms
 
-from thingstuff.benchmark.predict_load import BLOBS, COPIES, blob_probs, random_load
+from thingstuff.benchmark.prediction.load import BLOBS, COPIES, blob_probs, random_load
 from thingstuff.errors import ConfigError
 
 WEIGHTS = (10.0, 10.0, 5.0, 5.0)

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from pycocotools import mask as mask_utils
 
-from thingstuff.benchmark.predict_agreement import agreement
-from thingstuff.benchmark.predict_images import SIZES, image_sizes, images_of, write_photographs
-from thingstuff.benchmark.predict_rows import mean_stages, rows_of
-from thingstuff.benchmark.predict_stages import INJECTED, Meter, StageClock, mark_around
-from thingstuff.benchmark.predict_tables import latency_table, more_tables
-from thingstuff.benchmark.predict_turns import Measured, cases_of
+from thingstuff.benchmark.prediction.agreement import agreement
+from thingstuff.benchmark.prediction.images import SIZES, image_sizes, images_of, write_photographs
+from thingstuff.benchmark.prediction.rows import mean_stages, rows_of
+from thingstuff.benchmark.prediction.stages import INJECTED, Meter, StageClock, mark_around
+from thingstuff.benchmark.prediction.tables import latency_table, more_tables
+from thingstuff.benchmark.prediction.turns import Measured, cases_of
 from thingstuff.errors import DataError
 from thingstuff.report.table import text_table
 

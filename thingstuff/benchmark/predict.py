@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.benchmark.measure import Measurement, OwnMeasurement
-from thingstuff.benchmark.predict_process import OWN, Job
-from thingstuff.benchmark.predict_rows import PredictRow, rows_of
-from thingstuff.benchmark.predict_tables import latency_table, more_tables
-from thingstuff.benchmark.predict_turns import ARTIFACT, TORCHVISION, Plan, measure
+from thingstuff.benchmark.prediction.process import OWN, Job
+from thingstuff.benchmark.prediction.rows import PredictRow, rows_of
+from thingstuff.benchmark.prediction.tables import latency_table, more_tables
+from thingstuff.benchmark.prediction.turns import ARTIFACT, TORCHVISION, Plan, measure
 from thingstuff.errors import ConfigError
 
 SYSTEMS = ("stock", "exact", "fp32", "fast", "torchvision", "torchvision-mixed")
@@ -88,7 +88,7 @@ def _rows(args: argparse.Namespace) -> Iterator[PredictRow]:
 def _rows_of_part(
     part: str, config_file: str, weights: str, images: Sequence[Path], folder: Path, args: argparse.Namespace
 ) -> Iterator[PredictRow]:
-    from thingstuff.benchmark.predict_accuracy import score_stores
+    from thingstuff.benchmark.prediction.accuracy import score_stores
 
     own_folder = folder / part
     own_folder.mkdir()
@@ -156,20 +156,20 @@ def _kin(systems: Sequence[str]) -> list[str]:
 
 
 def _images(args: argparse.Namespace, folder: Path) -> list[Path]:
-    from thingstuff.benchmark.predict_images import write_photographs
+    from thingstuff.benchmark.prediction.images import write_photographs
 
     return _images_of(args) if args.images else write_photographs(folder, args.count, args.seed)
 
 
 def _images_of(args: argparse.Namespace) -> list[Path]:
-    from thingstuff.benchmark.predict_images import images_of
+    from thingstuff.benchmark.prediction.images import images_of
 
     return images_of(args.images, args.count)
 
 
 def _config(config_file: str, weights: str, image: Path, folder: Path, args: argparse.Namespace) -> Any:
     """The recipe on this machine's device with what the load needs, and its weights in a file."""
-    from thingstuff.benchmark.predict_programs import refuse_other_than_mask_rcnn
+    from thingstuff.benchmark.prediction.programs import refuse_other_than_mask_rcnn
     from thingstuff.benchmark.train_data import write_weights
     from thingstuff.config import load_config
     from thingstuff.engine.device import settle_device
@@ -197,7 +197,7 @@ def _register(declared: Sequence[str]) -> None:
 
 
 def _plan(cfg: Any, images: Sequence[Path], folder: Path, args: argparse.Namespace) -> Plan:
-    from thingstuff.benchmark.predict_images import image_sizes
+    from thingstuff.benchmark.prediction.images import image_sizes
 
     file = folder / "config.yaml"
     file.write_text(cfg.dump())

@@ -48,7 +48,7 @@ RUNS = (
     Run(
         "predict",
         "Prediction, from an image's file to COCO RLE",
-        ("predict", "--count", "3", "--repeats", "3", "--batches", "1", "4"),
+        ("predict", "--count", "2", "--repeats", "2", "--batches", "1", "4"),
         (
             *("predict", *_SMALL_PREDICT, "--systems", "stock", "exact", "--count", "1", "--repeats", "1"),
             *("--batches", "1", "--detections", "3", "--proposals", "20"),

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 
-from thingstuff.benchmark.predict_inject import Injection, inject_torchvision
+from thingstuff.benchmark.prediction.inject import Injection, inject_torchvision
 from thingstuff.errors import ConfigError
 from thingstuff.modeling.prediction import Prediction
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from thingstuff.benchmark.predict_process import OWN
-from thingstuff.benchmark.predict_rows import PredictRow
-from thingstuff.benchmark.predict_stages import STAGES
+from thingstuff.benchmark.prediction.process import OWN
+from thingstuff.benchmark.prediction.rows import PredictRow
+from thingstuff.benchmark.prediction.stages import STAGES
 
 _OPTION = ("stuff labels", "merge")
 _HEAD = "stuff head"

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from thingstuff.benchmark.predict_agreement import Agreement, agreement
-from thingstuff.benchmark.predict_process import OWN
-from thingstuff.benchmark.predict_stages import STAGES
-from thingstuff.benchmark.predict_turns import ARTIFACT, STOCK, TORCHVISION, Measured, Stages
+from thingstuff.benchmark.prediction.agreement import Agreement, agreement
+from thingstuff.benchmark.prediction.process import OWN
+from thingstuff.benchmark.prediction.stages import STAGES
+from thingstuff.benchmark.prediction.turns import ARTIFACT, STOCK, TORCHVISION, Measured, Stages
 
 # mean IoU of masks with Detectron2's that a program must reach; others must find the same to the last bit. Under other
 # rounding another copy of an object may win; torchvision pastes into boxes of whole pixels.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from thingstuff.benchmark.predict_process import OWN, Job, PredictProcess
+from thingstuff.benchmark.prediction.process import OWN, Job, PredictProcess
 
 STOCK, ARTIFACT, TORCHVISION = "stock", "artifact", "torchvision"
 COUNTED = (STOCK, "exact", TORCHVISION, "torchvision-mixed")  # whose operations are PyTorch's own, and can be counted

@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from detectron2.structures import Boxes, Instances
 
-from thingstuff.benchmark.predict_load import BLOBS, Load, blob_probs
-from thingstuff.benchmark.predict_stages import INJECTED, StageClock, mark_around, mark_module
+from thingstuff.benchmark.prediction.load import BLOBS, Load, blob_probs
+from thingstuff.benchmark.prediction.stages import INJECTED, StageClock, mark_around, mark_module
 
 TORCHVISION_WEIGHTS = (10.0, 10.0, 5.0, 5.0)
 _STUFF_CELLS = 12  # on each side of the smooth fields that stand for a semantic head's scores

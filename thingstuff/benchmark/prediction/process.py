@@ -52,9 +52,9 @@ class _Predicting:
     def __init__(self, job: Job) -> None:
         import torch
 
-        from thingstuff.benchmark.predict_inject import Injection
-        from thingstuff.benchmark.predict_programs import open_program
-        from thingstuff.benchmark.predict_stages import StageClock, milliseconds
+        from thingstuff.benchmark.prediction.inject import Injection
+        from thingstuff.benchmark.prediction.programs import open_program
+        from thingstuff.benchmark.prediction.stages import StageClock, milliseconds
 
         self._job, self._cfg = job, _config(job)
         self._device = torch.device(self._cfg.MODEL.DEVICE)
@@ -72,7 +72,7 @@ class _Predicting:
 
     def do_flops(self, image: int, detections: str) -> Mapping[str, Any]:
         """Floating-point operations of each stage."""
-        from thingstuff.benchmark.predict_stages import flops
+        from thingstuff.benchmark.prediction.stages import flops
 
         clock = self._injection.clock
         timer = clock.meter
@@ -107,7 +107,7 @@ class _Predicting:
 
     def do_dataset(self, name: str, folder: str) -> Mapping[str, Any]:
         """Predict a data set's images into a store."""
-        from thingstuff.benchmark.predict_accuracy import store_predictions
+        from thingstuff.benchmark.prediction.accuracy import store_predictions
 
         self._injection.load = None
         return {"images": store_predictions(self._program, self._cfg, name, Path(folder))}
@@ -121,7 +121,7 @@ class _Predicting:
         return clock.stop(), records
 
     def _load(self, image: int, detections: int) -> Any:
-        from thingstuff.benchmark.predict_load import random_load
+        from thingstuff.benchmark.prediction.load import random_load
 
         classes = self._cfg.MODEL.ROI_HEADS.NUM_CLASSES
         size = self._job.sizes[image]
@@ -174,7 +174,7 @@ def _matmul_rate(name: str, device: Any) -> float | None:
     """None where the device cannot multiply in this precision."""
     import torch
 
-    from thingstuff.benchmark.predict_stages import milliseconds
+    from thingstuff.benchmark.prediction.stages import milliseconds
 
     side, meter = _MATMUL_SIDE[device.type], milliseconds(device)
     a, b = (torch.randn(side, side, device=device).to(getattr(torch, name)) for _ in range(2))

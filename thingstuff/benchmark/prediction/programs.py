@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from detectron2.config import CfgNode
 
-from thingstuff.benchmark.predict_inject import Injection, inject_detectron2
-from thingstuff.benchmark.predict_stages import mark_around, mark_module
-from thingstuff.benchmark.predict_torchvision import Torchvision
+from thingstuff.benchmark.prediction.inject import Injection, inject_detectron2
+from thingstuff.benchmark.prediction.stages import mark_around, mark_module
+from thingstuff.benchmark.prediction.torchvision import Torchvision
 from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.engine.mode import MODES
 from thingstuff.errors import ConfigError, SetupError
