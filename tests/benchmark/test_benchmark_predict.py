@@ -6,9 +6,9 @@ import pytest
 import torch
 from helpers import assert_one_line
 
+from thingstuff.benchmark.prediction import process, turns
 from thingstuff.benchmark.prediction.agreement import agreement
 from thingstuff.benchmark.prediction.images import image_sizes, write_photographs
-from thingstuff.benchmark.prediction import process, turns
 from thingstuff.benchmark.prediction.process import OWN, Job, _Predicting
 from thingstuff.benchmark.prediction.programs import MODES, SYSTEMS
 from thingstuff.benchmark.prediction.rows import LEAST_IOU
