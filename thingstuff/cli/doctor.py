@@ -68,7 +68,7 @@ def _doctor(args: argparse.Namespace) -> int:
 def examine() -> Iterator[Finding]:
     """Every check in turn. One that fails unexpectedly is a finding itself, so that the others still report."""
     checks: tuple[Callable[[], Iterator[Finding]], ...] = (
-        *(_python, _packages, _torch_pair, _gpu, _detectron2, _compiled_ops, _weights_cache, _disk),
+        *(_python, _packages, _torch_pair, _gpu, _detectron2, _compiled_ops, _prediction, _weights_cache, _disk),
     )
     for check in checks:
         try:
@@ -172,6 +172,25 @@ def _compiled_ops() -> Iterator[Finding]:
     import detectron2._C  # noqa: F401
 
     yield Finding(OK, "detectron2._C", "built")
+
+
+def _prediction() -> Iterator[Finding]:
+    """What the modes fp32 and fast have on this CPU."""
+    import torch
+
+    from thingstuff.engine.mode import Mode
+    from thingstuff.modeling.inference.dense import has_fused_ops
+    from thingstuff.modeling.inference.native import library
+
+    mode = Mode.on("fast", "cpu")
+    yield Finding(OK if mode.dtype is not torch.float32 else NOTE, "mode fast on the CPU", f"computes in {mode.words}")
+    fused = has_fused_ops(torch.float32)
+    yield Finding(OK if fused else NOTE, "fused operators", "work" if fused else "none: modes fp32 and fast are slower")
+    kernels = [name for name in ("winograd", "labels") if library(name) is not None]
+    what = f"compiled: {', '.join(kernels)}" if kernels else "none: modes fp32 and fast are slower"
+    yield Finding(
+        OK if kernels else NOTE, "kernels in C", what, "" if kernels else "install a C compiler (gcc or clang)"
+    )
 
 
 def _weights_cache() -> Iterator[Finding]:
