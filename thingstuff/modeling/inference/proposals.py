@@ -13,7 +13,7 @@ from detectron2.modeling.proposal_generator.rpn import RPN, StandardRPNHead
 from detectron2.structures import ImageList, Instances
 from torch import nn
 
-_ROWS = 1 << 12  # pixels whose scores are computed at a time, in the cache
+_ROWS = 1 << 12  # pixels whose scores are computed at a time on a CPU, in its cache
 
 
 def fuse_proposals(rpn: nn.Module) -> None:
@@ -71,7 +71,8 @@ class _ChoosingRPN(RPN):
 def _scores(rows: torch.Tensor, conv: layers.Conv2d) -> torch.Tensor:
     """N x pixels x C -> N x pixels x anchors."""
     weight = conv.weight.flatten(1)
-    parts = [F.linear(part.float(), weight, conv.bias) for part in rows.split(_ROWS, dim=1)]
+    together = _ROWS if rows.device.type == "cpu" else max(rows.shape[1], 1)
+    parts = [F.linear(part.float(), weight, conv.bias) for part in rows.split(together, dim=1)]
     return torch.cat(parts, dim=1)
 
 
