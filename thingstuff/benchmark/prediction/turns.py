@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.benchmark.prediction.process import OWN, Job, PredictProcess
+from thingstuff.progress import Progress
 
 STOCK, ARTIFACT, TORCHVISION = "stock", "artifact", "torchvision"
 COUNTED = (STOCK, "exact", TORCHVISION, "torchvision-mixed")  # whose operations are PyTorch's own, and can be counted
@@ -55,8 +56,9 @@ def measure(plan: Plan, folder: Path) -> dict[str, Measured]:
     """Warm-up, turns over cases and systems, memory, throughput, arithmetic, accuracy: in this order for all."""
     measured = {system: Measured() for system in plan.systems}
     with ExitStack() as stack:
+        progress = stack.enter_context(Progress(_count_calls(plan), "measuring"))
         processes = {
-            system: stack.enter_context(PredictProcess(replace(plan.job, system=system), folder))
+            system: _Watched(stack.enter_context(PredictProcess(replace(plan.job, system=system), folder)), progress)
             for system in plan.systems
         }
         for system, process in processes.items():
@@ -75,7 +77,28 @@ def measure(plan: Plan, folder: Path) -> dict[str, Measured]:
     return measured
 
 
-def _warm_up(process: PredictProcess, cases: Sequence[str], images: int, measured: Measured) -> None:
+@dataclass(frozen=True)
+class _Watched:
+    """A process whose calls are counted."""
+
+    process: PredictProcess
+    progress: Progress
+
+    def ask(self, **what: Any) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.process.ask(**what)
+        if what["do"] == "call":
+            self.progress.step()
+        return answer
+
+
+def _count_calls(plan: Plan) -> int:
+    """Of all systems: the warm-up and every turn, image by image, and the batches."""
+    turns = plan.repeats + 1
+    cases = [len(cases_of(system, plan.cases)) for system in plan.systems]
+    return turns * (sum(cases) * len(plan.job.images) + sum(map(bool, cases)) * len(plan.batches))
+
+
+def _warm_up(process: _Watched, cases: Sequence[str], images: int, measured: Measured) -> None:
     """Each image once in each case; what is found there is what is compared."""
     for case in cases:
         answers = [process.ask(do="call", image=n, detections=case, with_records=True) for n in range(images)]
@@ -84,7 +107,7 @@ def _warm_up(process: PredictProcess, cases: Sequence[str], images: int, measure
 
 
 def _take_turn(
-    plan: Plan, processes: Mapping[str, PredictProcess], measured: Mapping[str, Measured], backwards: bool
+    plan: Plan, processes: Mapping[str, _Watched], measured: Mapping[str, Measured], backwards: bool
 ) -> None:
     """Image by image, so that what disturbs the machine for a while disturbs all alike."""
     order = sorted(processes, key=plan.systems.index, reverse=backwards)
@@ -98,7 +121,7 @@ def _take_turn(
                 measured[system].calls[case][-1].append(answer["stages"])
 
 
-def _measure_batches(plan: Plan, processes: Mapping[str, PredictProcess], measured: Mapping[str, Measured]) -> None:
+def _measure_batches(plan: Plan, processes: Mapping[str, _Watched], measured: Mapping[str, Measured]) -> None:
     """So many copies of the first image in one call, once unmeasured, then in turns."""
     for batch in plan.batches:
         for turn in range(plan.repeats + 1):
@@ -113,7 +136,7 @@ def _measure_batches(plan: Plan, processes: Mapping[str, PredictProcess], measur
                     times.append(sum(answer["stages"].values()))
 
 
-def _measure_arithmetic(process: PredictProcess, system: str, cases: Sequence[str], measured: Measured) -> None:
+def _measure_arithmetic(process: _Watched, system: str, cases: Sequence[str], measured: Measured) -> None:
     """Operations by stage, and features, whose precision is that of the backbone."""
     if system == ARTIFACT:
         return
@@ -123,7 +146,7 @@ def _measure_arithmetic(process: PredictProcess, system: str, cases: Sequence[st
 
 
 def _predict_dataset(
-    plan: Plan, processes: Mapping[str, PredictProcess], measured: Mapping[str, Measured], folder: Path
+    plan: Plan, processes: Mapping[str, _Watched], measured: Mapping[str, Measured], folder: Path
 ) -> None:
     for system, process in processes.items():
         if system == STOCK or system.startswith(TORCHVISION):
