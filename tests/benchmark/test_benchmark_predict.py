@@ -119,6 +119,7 @@ def test_our_modes_are_those_that_are_measured():
         (["--images", "no/folder"], "--images: there is no folder no/folder"),
         (["--artifact", "no.onnx"], "--artifact: there is no file no.onnx"),
         (["--ground-truth", "shapes_val"], "--ground-truth needs --weights"),
+        (["--ground-truth", "shapes_vl", "--weights", "w.pth"], "no data set is registered as shapes_vl"),
         (["--plot", "bars.jpg"], "figures are written as .png or .svg"),
         (["--repeats", "0"], "--repeats must be 1 or more, got 0"),
         (

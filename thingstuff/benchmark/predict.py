@@ -143,6 +143,11 @@ def _refuse_odd(args: argparse.Namespace) -> None:
         raise ConfigError(f"--artifact: there is no file {args.artifact}")
     if args.ground_truth and not (args.weights or args.panoptic_weights):
         raise ConfigError("--ground-truth needs --weights: random weights have no accuracy")
+    if args.ground_truth:
+        from thingstuff.data.catalog import require_datasets
+
+        _register(args.dataset)
+        require_datasets([args.ground_truth])
     if args.images is None and args.count == 0:
         raise ConfigError("--count 0 means all images of --images, and none are given")
     if args.plot:

@@ -86,6 +86,8 @@ def _tile_px(text: str) -> int:
 
 
 def _predict(args: argparse.Namespace) -> int:
+    if args.batch < 1:
+        raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
     from thingstuff.console import start_console
     from thingstuff.report.prediction_run import run_prediction
 
@@ -104,8 +106,6 @@ def _job(args: argparse.Namespace) -> Any:
     from thingstuff.engine.exported import is_exported
     from thingstuff.report.prediction_run import Job, Wanted
 
-    if args.batch < 1:
-        raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
     model = _exported(args) if is_exported(args.config_file) else _config(args)
     dataset = args.input[0] if is_dataset(args.input[0]) else None
     if dataset and len(args.input) > 1:

@@ -24,10 +24,13 @@ from thingstuff.modeling.parts import Parts
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.modeling.stuff_sources import FileSource
 from thingstuff.modeling.things_and_stuff import ThingsAndStuff
+from thingstuff.progress import watched
 from thingstuff.structures import Categories, Detections
 
 # a map that a model predicted itself is put together again, and nothing of it is dropped
 _KEEP_ALL = Greedy(overlap_thresh=1, stuff_area_limit=0, instances_confidence_thresh=0)
+
+SMALLEST_PX = 32  # of a tile; below, a network would see specks, and thousands of them
 
 Name = str | Path | None
 StuffReader = Callable[[Name, int, int], NDArray[np.uint16]]  # image file, height, width -> stuff map
@@ -88,7 +91,7 @@ class TiledPredictor:
             return self._predictor(image_bgr, file_name)
         joiner, blender = InstanceJoiner(grid, self._join_iou), StuffBlender(grid, self.categories)
         part = Parts()
-        for tile in grid:
+        for tile in watched(grid, "tiles"):
             part = self._parts(tile.cut(image_bgr), file_name)
             if part.detections is not None:
                 joiner.add(tile, part.detections)
@@ -143,6 +146,8 @@ def settle_tiles(cfg: CfgNode, tile_px: int | None, overlap: float | None) -> No
     node.SIZE = node.SIZE if tile_px is None else tile_px
     node.OVERLAP = node.OVERLAP if overlap is None else float(overlap)
     if node.SIZE:
+        if 0 < node.SIZE < SMALLEST_PX:
+            raise ConfigError(f"the tile size is {node.SIZE}, expected {SMALLEST_PX} pixels or more (or 0: no tiles)")
         Tiling.with_overlap(node.SIZE, node.OVERLAP)
 
 

@@ -167,3 +167,9 @@ def test_impossible_tiles_of_load(load):
         load("mask", tile_overlap=3)
     with pytest.raises(ConfigError, match="JOIN_IOU|IoU"):
         load("mask", "TEST.TILES.JOIN_IOU", "0", tile=64)
+
+
+@pytest.mark.parametrize("tile_px", [1, 31])
+def test_specks_are_no_tiles(tile_px):
+    with pytest.raises(ConfigError, match=f"the tile size is {tile_px}, expected 32 pixels or more"):
+        thingstuff.load("thingstuff://shapes/mask_rcnn.yaml", tile=tile_px)

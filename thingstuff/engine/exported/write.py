@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import os
 from collections.abc import Callable, Sequence
@@ -38,6 +39,8 @@ from thingstuff.modeling.things_and_stuff import ThingsAndStuff
 
 SUFFIXES = {"onnx": ".onnx", "torch": ".pt2"}
 MASK_THRESHOLD = 0.5
+logger = logging.getLogger(__name__)
+
 _WRITERS = {"onnx": write_onnx, "torch": write_torch}
 _PACKAGES = ("thingstuff", "detectron2", "torch", "torchvision", "onnx", "onnxscript")
 _WIDEST = 1333 / 800  # of the model zoo: the longest side by the shortest
@@ -65,11 +68,13 @@ def export_model(
     predictor = Predictor(cfg)
     network = exportable(network_of(predictor.model))
     card = describe(cfg, predictor, network, canvas)
+    logger.info("writing %s: tracing the network takes a minute or so", path)
     draft = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
     try:
         with whole_file(draft) as file:
             _writer(path)(trace(network, card), card, file)
         if images:
+            logger.info("comparing with the model on %d images", len(images))
             report(compare(predictor, ExportedPredictor.open(draft, device="cpu"), images))
         draft.replace(path)
     finally:
