@@ -16,6 +16,7 @@ from thingstuff.store.layout import panoptic_png, stuff_png
 from thingstuff.store.line import Record, coco_records_of, detections_of, segments_of, to_record
 from thingstuff.store.meta import StoreMeta
 from thingstuff.structures import PanopticMap, read_png, rgb_to_ids
+from thingstuff.structures.png import MOST_OWN_PX
 
 
 class Store:
@@ -110,12 +111,12 @@ class Store:
         return record
 
     def _stuff_map(self, key: str) -> NDArray[np.uint16]:
-        return np.asarray(read_png(stuff_png(self.folder, key), "grey16"), np.uint16)
+        return np.asarray(read_png(stuff_png(self.folder, key), "grey16", MOST_OWN_PX), np.uint16)
 
     def _panoptic(self, record: Record) -> PanopticMap:
         path = panoptic_png(self.folder, record["key"])
         segments = segments_of(record, self.meta.categories)
-        ids = rgb_to_ids(read_png(path, "RGB"))
+        ids = rgb_to_ids(read_png(path, "RGB", MOST_OWN_PX))
         try:
             return PanopticMap(ids, segments)
         except DataError as error:

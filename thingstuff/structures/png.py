@@ -24,16 +24,18 @@ NO_PNG = "no PNG at all"
 EXPECTED = {"RGB": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}
 LABEL_KINDS = {f"{depth}-bit {color}" for depth in (1, 2, 4, 8) for color in ("grey", "palette")} | {"16-bit grey"}
 
-MOST_PX = 1 << 30
+MOST_PX = 1 << 28
+MOST_OWN_PX = 1 << 30  # of files that we wrote ourselves
 MOST_EXPANSION = 1032  # what deflate can make of a byte: 258 bytes from two bits
 
 
-def read_png(path: Path | str, mode: Mode) -> NDArray[Any]:
+def read_png(path: Path | str, mode: Mode, most_px: int = MOST_PX) -> NDArray[Any]:
     """H x W x 3 uint8 (RGB order), H x W uint8 or H x W uint16, as `mode` says; any other kind of PNG is refused.
 
+    So is one of more than `most_px` pixels.
     Image libraries turn one kind into another without a word, which changes the numbers in it.
     """
-    header, data = _read(Path(path))
+    header, data = _read(Path(path), most_px)
     if header.kind != EXPECTED[mode]:
         raise DataError(f"{path}: expected an {EXPECTED[mode]} PNG, got {header.kind}")
     return _decoded(data, header, str(path))
@@ -102,23 +104,23 @@ class _Header:
         return self.height * ((self.width * CHANNELS.get(self.color, 1) * self.depth + 7) // 8)
 
 
-def _read(path: Path) -> tuple[_Header, bytes]:
+def _read(path: Path, most_px: int = MOST_PX) -> tuple[_Header, bytes]:
     try:
         data = path.read_bytes()
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    return _opened(data, str(path))
+    return _opened(data, str(path), most_px)
 
 
-def _opened(data: bytes, name: str) -> tuple[_Header, bytes]:
+def _opened(data: bytes, name: str, most_px: int = MOST_PX) -> tuple[_Header, bytes]:
     """What stands at fixed places at the beginning; what would fill the memory is refused before it is decoded."""
     if _kind(data) == NO_PNG:
         raise DataError(f"{name}: expected a PNG, got {NO_PNG}")
     width, height = int.from_bytes(data[16:20], "big"), int.from_bytes(data[20:24], "big")
     header = _Header(height, width, data[24], COLOR_TYPES.get(data[25], "unknown"), _kind(data))
-    if height * width > MOST_PX:
+    if height * width > most_px:
         raise DataError(
-            f"{name}: {width} x {height} pixels are more than the {MOST_PX} that are read: cut it into tiles"
+            f"{name}: {width} x {height} pixels are more than the {most_px} that are read: cut it into tiles"
         )
     if header.content_bytes > MOST_EXPANSION * len(data):
         raise DataError(
