@@ -15,7 +15,7 @@ help:
 	@echo "make test       the fast tests"
 	@echo "make test-full  all tests"
 	@echo "make check      format, lint, types, import order"
-	@echo "make bench      speed against the reference programs, about 15 minutes: docs/results.md"
+	@echo "make bench      speed against the reference programs, about 40 minutes: docs/results.md"
 	@echo "make clean      remove caches and builds, keep data sets and output"
 
 setup: $(READY)
