@@ -25,6 +25,13 @@ def test_lines(monkeypatch, caplog, total, line, end):
 
 
 class TestCtrlC:
+    @pytest.fixture(autouse=True)
+    def _usual_handler(self):
+        """Whoever ran before may have left another."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
     def test_one_that_got_lost_is_raised_by_the_next_step(self):
         class Finalised:
