@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime
 import logging
-import signal
 import sys
-import threading
 import time
 from collections.abc import Collection, Iterator
 from types import TracebackType
@@ -23,37 +21,6 @@ logger = logging.getLogger(__name__)
 _Item = TypeVar("_Item")
 
 
-class _Interrupts:
-    """Ctrl-C, remembered: Python loses a KeyboardInterrupt that is raised while it finalises an object."""
-
-    def __init__(self) -> None:
-        self._asked = False
-
-    def watch(self) -> bool:
-        """Begin, where nobody else handles the signal; whether it was begun."""
-        is_main = threading.current_thread() is threading.main_thread()
-        if not is_main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-            return False
-        self._asked = False
-        signal.signal(signal.SIGINT, self._on_signal)
-        return True
-
-    def end(self) -> None:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def raise_lost(self) -> None:
-        if self._asked:
-            self._asked = False
-            raise KeyboardInterrupt
-
-    def _on_signal(self, number: int, frame: Any) -> None:
-        self._asked = True
-        raise KeyboardInterrupt
-
-
-_interrupts = _Interrupts()
-
-
 def watched(items: Collection[_Item], title: str) -> Iterator[_Item]:
     """The items, while their progress is shown; of a quick job nothing is said."""
     with Progress(len(items), title, quick_s=_QUICK_S) as progress:
@@ -65,13 +32,12 @@ def watched(items: Collection[_Item], title: str) -> Iterator[_Item]:
 class Progress:
     """Counts steps of a job; `total` is None where nobody knows how many there are. Only the main process speaks.
 
-    A Ctrl-C that got lost on the way is raised by the next step.
     The end of a job that took less than `quick_s` seconds is not reported.
     """
 
     def __init__(self, total: int | None, title: str, done: int = 0, quick_s: float = 0) -> None:
         self._total, self._title, self._done, self._first = total, title, done, done
-        self._quick_s, self._watches = quick_s, False
+        self._quick_s = quick_s
         self._start = self._last_line = time.monotonic()
         from tqdm import tqdm
 
@@ -79,14 +45,11 @@ class Progress:
         self._bar = tqdm(total=total, initial=done, desc=title, file=sys.stderr, disable=silent, leave=False)
 
     def __enter__(self) -> Progress:
-        self._watches = _interrupts.watch()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._watches:
-            _interrupts.end()
         self._bar.close()
         if kind is None and time.monotonic() - self._start >= self._quick_s:
             took = datetime.timedelta(seconds=round(time.monotonic() - self._start))
@@ -94,7 +57,6 @@ class Progress:
 
     def step(self, **shown: str) -> None:
         """One step is done; `shown` stands behind the bar or in the line."""
-        _interrupts.raise_lost()
         self._done += 1
         self._bar.set_postfix(shown, refresh=False)
         self._bar.update()

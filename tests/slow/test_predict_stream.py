@@ -35,7 +35,14 @@ def start(photos, weights, output):
     command += ["--weights", weights, "--input", photos, "--output", output, "--no-overlays", "--device", "cpu"]
     command += ["--mode", "fp32", "--batch", "4", "--opts", "INPUT.MIN_SIZE_TEST", "64"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([str(c) for c in command], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    return subprocess.Popen(
+        [str(c) for c in command],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # where the tests run in the background, a shell has told them to ignore Ctrl-C
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def count_lines(output):
