@@ -220,7 +220,7 @@ class _PredictionRun:
         """What the merges did, over the images of this job."""
         totals = LedgerTotals()
         for key in self._keys_of_job(store):
-            ledger = store.read(key, stuff=False, panoptic=False).ledger
+            ledger = store.ledger(key)
             if ledger is not None:
                 totals.add(Ledger.from_records(ledger))
         self._summary.merged = totals.lines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,21 +66,33 @@ def read_index(folder: Path) -> Index:
 
 
 def _entries(path: Path, *, is_last: bool) -> Iterator[Entry]:
-    # Read at once: a writer may be adding to the file, and what is a whole line must not change on the way.
-    *lines, rest = path.read_bytes().split(b"\n")
-    if rest and not is_last:
-        raise _damaged(path, len(lines) + 1, "it is cut off")
     offset = 0
-    for number, line in enumerate(lines, 1):
+    for number, (line, ends_file) in enumerate(_lines(path), 1):
+        if not line.endswith(b"\n"):
+            if is_last:
+                return
+            raise _damaged(path, number, "it is cut off")
         try:
-            yield _entry(line, path.name, number, offset)
+            yield _entry(line[:-1], path.name, number, offset)
         except DataError as error:
             raise _damaged(path, number, str(error)) from error
         except ValueError as error:
-            if is_last and number == len(lines) and not rest:
+            if is_last and ends_file:
                 return
             raise _damaged(path, number, f"no JSON: {error}") from error
-        offset += len(line) + 1
+        offset += len(line)
+
+
+def _lines(path: Path) -> Iterator[tuple[bytes, bool]]:
+    """Each line, and whether it is the last, of what the file holds now: a writer may be adding to it."""
+    with path.open("rb") as file:
+        left = os.fstat(file.fileno()).st_size
+        line = file.readline(left)
+        while line:
+            left -= len(line)
+            following = file.readline(left)
+            yield line, not following
+            line = following
 
 
 def _entry(line: bytes, shard: str, number: int, offset: int) -> Entry:
