@@ -53,6 +53,7 @@ def _command(commands: Any, name: str, run: Any, text: str) -> Any:
     one.add_argument("data", metavar="DATA", help="a declaration, a registered name, or annotations")
     one.add_argument("--images", type=Path, metavar="DIR", help="of annotations that are named directly")
     one.add_argument("--format", default="auto", metavar="NAME", help="of annotations that are named directly")
+    one.add_argument("--lenient", action="store_true", help="leave out what cannot be read, and say how much")
     return one.add_argument
 
 
@@ -108,6 +109,7 @@ def _add_merge(commands: Any) -> None:
     one = commands.add_parser("merge", help="several data sets as one", description="several data sets as one")
     one.set_defaults(run=_merge)
     one.add_argument("data", nargs="+", metavar="DATA", help="two or more; categories are joined by name")
+    one.add_argument("--lenient", action="store_true", help="leave out what cannot be read, and say how much")
     _add_output(one.add_argument, "coco")
 
 
@@ -125,7 +127,7 @@ def _open(args: argparse.Namespace) -> Any:
     from thingstuff.data.open_data import open_data
 
     start_console()
-    opened = open_data(args.data, args.images, args.format)
+    opened = open_data(args.data, args.images, args.format, args.lenient)
     for truth in opened.splits.values():
         for note in truth.notes:
             print(note)
@@ -249,7 +251,7 @@ def _merge(args: argparse.Namespace) -> int:
     from thingstuff.data.open_data import open_data
 
     start_console()
-    opened = [open_data(text) for text in args.data]
+    opened = [open_data(text, lenient=args.lenient) for text in args.data]
     named = [(f"{one.name}_{split}", truth) for one in opened for split, truth in one.splits.items()]
     whole = merge([truth for _, truth in named], [name for name, _ in named])
     for note in whole.notes:

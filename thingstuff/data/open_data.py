@@ -26,19 +26,21 @@ class OpenedData:
     declaration: Declaration | None = None
 
 
-def open_data(text: str, images: Path | None = None, format_name: str = "auto") -> OpenedData:
+def open_data(text: str, images: Path | None = None, format_name: str = "auto", lenient: bool = False) -> OpenedData:
     """`images` and `format_name` are for files that are named directly.
 
+    `lenient`: records that cannot be read are left out, with a note that counts them, where they would be refused.
     A file or folder that exists goes before a registered name. NAME stands for NAME_train, NAME_val and NAME_test as
     far as they are registered.
     """
     path = Path(text)
     if path.suffix in (".yaml", ".yml"):
         declaration = read_declaration(path)
+        declaration = replace(declaration, lenient=lenient or declaration.lenient)
         return OpenedData(declaration.name, read_declared(declaration), declaration)
     if path.exists():
         truth = format_of(format_name, path).read(
-            Source(path.absolute(), None if images is None else images.absolute())
+            Source(path.absolute(), None if images is None else images.absolute(), lenient=lenient)
         )
         return OpenedData(path.stem, {WHOLE: truth})
     return OpenedData(text, _registered(text))

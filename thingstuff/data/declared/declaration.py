@@ -22,7 +22,19 @@ POLICIES = ("fail", "area", "order")
 SPLIT = "{split}"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
 _LONGEST_PATH = 1000
-KEYS = {"name", "root", "splits", "seed", "categories", "keypoints", "format", "annotations", "images", *KINDS}
+KEYS = {
+    "name",
+    "root",
+    "splits",
+    "seed",
+    "lenient",
+    "categories",
+    "keypoints",
+    "format",
+    "annotations",
+    "images",
+    *KINDS,
+}
 PART_KEYS = {"format", "annotations", "images"}
 
 
@@ -64,7 +76,10 @@ class Keypoints:
 
 @dataclass(frozen=True)
 class Declaration:
-    """`build_panoptic` is the policy for overlaps by which panoptic truth is made of instances and stuff, if it is."""
+    """`build_panoptic` is the policy for overlaps by which panoptic truth is made of instances and stuff, if it is.
+
+    `lenient`: records that cannot be read are left out and told, where they would be refused.
+    """
 
     path: Path
     name: str
@@ -75,6 +90,7 @@ class Declaration:
     keypoints: Keypoints | None = None
     build_panoptic: str | None = None
     seed: int = 0
+    lenient: bool = False
 
     def registered(self, split: str) -> str:
         """The name of a split in Detectron2's catalog."""
@@ -103,8 +119,11 @@ def _declaration(path: Path, values: Mapping[str, Any]) -> Declaration:
     if isinstance(seed, bool) or not isinstance(seed, int) or seed < 0:
         raise DataError(f"seed: expected a whole number, 0 or more, got {shown(seed)}")
     policy = _policy(values.get("panoptic"), parts)
-    categories = _categories(values.get("categories"))
-    return Declaration(path, name, root, splits, parts, categories, _keypoints(values.get("keypoints")), policy, seed)
+    lenient = values.get("lenient", False)
+    if not isinstance(lenient, bool):
+        raise DataError(f"lenient: expected true or false, got {shown(lenient)}")
+    categories, keypoints = _categories(values.get("categories")), _keypoints(values.get("keypoints"))
+    return Declaration(path, name, root, splits, parts, categories, keypoints, policy, seed, lenient)
 
 
 def _folder(text: str, beside: Path) -> Path:

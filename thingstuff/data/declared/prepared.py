@@ -15,7 +15,7 @@ from thingstuff.data.declared.complete import complete, is_complete
 from thingstuff.data.declared.declaration import Declaration, Keypoints
 from thingstuff.data.declared.quick_check import refuse_errors
 from thingstuff.data.declared.read import read_declared, sources
-from thingstuff.data.formats import Source
+from thingstuff.data.formats import PATH_OPTIONS, Source
 from thingstuff.data.panoptic.build import build_panoptic
 from thingstuff.data.panoptic.split import split_panoptic_truth
 from thingstuff.data.stuff_maps import IGNORED, MOST_STUFF, to_label_file, to_stuff_map
@@ -268,11 +268,13 @@ def _digest(declaration: Declaration) -> str:
 
 
 def _sources(source: Source) -> Iterator[tuple[str, os.stat_result]]:
-    """The annotations, and the PNGs that a panoptic JSON describes."""
+    """The annotations, the PNGs that a panoptic JSON describes, and what the options name."""
     yield from _files(source.annotations)
-    folder = source.options.get("folder") or source.annotations.with_suffix("")
-    if source.annotations.suffix == ".json" and Path(folder).is_dir():
-        yield from _files(Path(folder))
+    named = {key: Path(source.options[key]) for key in PATH_OPTIONS if isinstance(source.options.get(key), str)}
+    if source.annotations.suffix == ".json":
+        named.setdefault("folder", source.annotations.with_suffix(""))
+    for path in named.values():
+        yield from _files(path)
 
 
 def _files(path: Path) -> Iterator[tuple[str, os.stat_result]]:

@@ -21,7 +21,7 @@ from thingstuff.data.declared.declaration import (
 )
 from thingstuff.data.declared.same_categories import settle_categories
 from thingstuff.data.declared.together import lay_together
-from thingstuff.data.formats import Format, Source, format_of
+from thingstuff.data.formats import PATH_OPTIONS, Format, Source, format_of
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.subset import subset
 from thingstuff.data.truth import SplitTruth
@@ -73,12 +73,12 @@ def _source(declaration: Declaration, part: Part, split: Split | None) -> tuple[
             raise DataError(f"{declaration.path}: {unknown_key(key, known)} (format {found.name})")
     folder = None if images is None else _path(declaration, images, split)
     options = {key: _option(declaration, key, value, split) for key, value in part.options.items()}
-    return part, found, Source(annotations, folder, _declared(declaration, part), options)
+    return part, found, Source(annotations, folder, _declared(declaration, part), options, declaration.lenient)
 
 
 def _option(declaration: Declaration, key: str, value: Any, split: Split | None) -> Any:
-    """A folder is relative to the declaration's root, as all paths are."""
-    return str(_path(declaration, value, split)) if key == "folder" and isinstance(value, str) else value
+    """A file or folder is relative to the declaration's root, as all paths are."""
+    return str(_path(declaration, value, split)) if key in PATH_OPTIONS and isinstance(value, str) else value
 
 
 def _path(declaration: Declaration, text: str, split: Split | None) -> Path:

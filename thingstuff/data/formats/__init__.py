@@ -8,8 +8,9 @@ from thingstuff.data.formats.coco import COCO
 from thingstuff.data.formats.coco_panoptic import COCO_PANOPTIC
 from thingstuff.data.formats.coco_stuff import COCO_STUFF
 from thingstuff.data.formats.cvat import CVAT
-from thingstuff.data.formats.format import Format, Source, WriteOptions
+from thingstuff.data.formats.format import PATH_OPTIONS, Format, Source, WriteOptions
 from thingstuff.data.formats.id_masks import ID_MASKS
+from thingstuff.data.formats.image_files import files_below
 from thingstuff.data.formats.labelme import LABELME
 from thingstuff.data.formats.mask_folders import MASK_FOLDERS
 from thingstuff.data.formats.semantic import SEMANTIC
@@ -29,10 +30,19 @@ def format_of(name: str, path: Path) -> Format:
         return FORMATS[name]
     if not path.exists():
         raise DataError(f"there are no annotations at {path}")
-    found = next((each for each in FORMATS.values() if each.recognises(path)), None)
-    if found is None:
+    found = [each for each in FORMATS.values() if each.recognises(path)]
+    if not found:
         raise DataError(f"{path} is of no format that is known: say which with `format`, one of {', '.join(FORMATS)}")
-    return found
+    _refuse_mixed(path, found)
+    return found[0]
 
 
-__all__ = ["FORMATS", "Format", "Source", "WriteOptions", "format_of"]
+def _refuse_mixed(path: Path, found: list[Format]) -> None:
+    """Labels of two programs in one folder: whichever was read, the other half would be missing without a word."""
+    by_files = {each.files: each for each in reversed(found) if each.files}
+    if path.is_dir() and len(by_files) > 1:
+        counts = [f"{len(files_below(path, [ending]))} {ending} of {each.name}" for ending, each in by_files.items()]
+        raise DataError(f"{path} holds labels of several formats, {' and '.join(counts)}: say which with `format`")
+
+
+__all__ = ["FORMATS", "PATH_OPTIONS", "Format", "Source", "WriteOptions", "format_of"]

@@ -14,6 +14,8 @@ from thingstuff.structures import Categories
 INSTANCES, CROWDS, KEYPOINTS = "instances", "marks of crowds", "keypoints"
 STUFF, PANOPTIC = "label maps of stuff", "panoptic truth"
 
+PATH_OPTIONS = ("folder", "list", "names")  # keys whose texts are files or folders
+
 
 @dataclass(frozen=True)
 class Source:
@@ -21,13 +23,14 @@ class Source:
 
     `annotations` is a file or a folder, as the format has it; `images` the folder that image names are relative to,
     None for where the format itself puts them. `categories` are the declared ones, None for those of the files.
-    `options` are keys that one format alone understands.
+    `options` are keys that one format alone understands. `lenient`: records that cannot be read are left out and told.
     """
 
     annotations: Path
     images: Path | None = None
     categories: Categories | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    lenient: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,11 @@ class Format:
 
     - `recognises(path)`: could this file or folder be of this format? It looks at names and at the beginning of a file,
       never at a whole one, and never raises.
-    - `read(source)`: DataError names file and record of what cannot be read at all; what can be read and is wrong is
-      left to the checks.
+    - `read(source)`: DataError names file and record of what cannot be read at all, or, of a lenient source, a note
+      counts it; what can be read and is wrong is left to the checks.
     - `write(truth, folder, options)`: into a new or empty folder; gives the path to hand to `read` as `annotations`.
     - `options`: the keys of `Source.options` that it understands, each with a few words.
+    - `files`: the ending of its label files, for formats of many text files, which can lie in one folder by mistake.
     - `holds`: of INSTANCES, CROWDS, KEYPOINTS, STUFF and PANOPTIC what its `write` keeps, in whatever form.
     """
 
@@ -61,3 +65,4 @@ class Format:
     write: Callable[[SplitTruth, Path, WriteOptions], Path] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
+    files: str = ""

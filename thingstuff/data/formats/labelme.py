@@ -101,4 +101,5 @@ LABELME = Format(
     write=write_labelme,
     holds=frozenset({INSTANCES, CROWDS}),
     options={"ignore": "labels that are left out"},
+    files=".json",
 )

@@ -15,7 +15,11 @@ def outlines(crop: NDArray[np.uint8], x0: int, y0: int, tolerance_px: float = 0.
     Points lie on pixel edges, (0, 0) being the corner of the first pixel, so the outline of a lone pixel has area 1;
     OpenCV's own contours run through pixel centres and lose half a pixel on every side. Holes are filled.
     """
-    found, _ = cv2.findContours(_edge_grid(crop), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_SIMPLE)
+    return _traced(crop, x0, y0, tolerance_px, cv2.RETR_EXTERNAL)
+
+
+def _traced(crop: NDArray[np.uint8], x0: int, y0: int, tolerance_px: float, which: int) -> list[Points]:
+    found, _ = cv2.findContours(_edge_grid(crop), which, cv2.CHAIN_APPROX_SIMPLE)
     fine = [_simplify(np.asarray(contour, np.int32), 2 * tolerance_px)[:, 0] for contour in found]
     return [points / 2.0 + (x0, y0) for points in fine]
 
@@ -32,3 +36,16 @@ def _simplify(contour: NDArray[np.int32], tolerance: float) -> NDArray[np.int32]
     simple = cv2.approxPolyDP(contour, tolerance, True) if tolerance > 0 else contour
     # A thin part can lose all of its area.
     return np.asarray(simple if len(simple) >= 3 else contour, np.int32)
+
+
+def one_outline(crop: NDArray[np.uint8], x0: int, y0: int, tolerance_px: float = 0.0) -> Points:
+    """A mask that is not empty -> one polygon, whatever its parts and holes, for formats that have one an instance.
+
+    Parts and holes are joined by bridges of no width, which the outline crosses there and back: drawn with the even-odd
+    rule, as COCO draws polygons, they cost no pixel.
+    """
+    whole, *rest = _traced(crop, x0, y0, tolerance_px, cv2.RETR_LIST)
+    for ring in rest:
+        nearest = int(((whole - ring[0]) ** 2).sum(axis=1).argmin())
+        whole = np.concatenate([whole[: nearest + 1], ring, ring[:1], whole[nearest:]])
+    return whole
