@@ -8,6 +8,7 @@ that one class is one blob. Outlines, boxes and labels are drawn on top, at a si
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -124,11 +125,14 @@ def font_for(texts: Iterable[str]) -> str | None:
 def shorten(text: str, width_px: int, font_px: int, font: str | Path | None = None) -> str:
     """The text, or as much of its beginning with "..." as fits into the width, or nothing."""
     typeface = _typeface(font, font_px)
-    beginnings = (text[:length].rstrip() + "..." for length in range(len(text) - 1, -1, -1))
-    for candidate in (text, *beginnings):
-        if typeface.getlength(_drawable(candidate, typeface)) <= width_px:
-            return candidate
-    return ""
+
+    def is_wider(candidate: str) -> bool:
+        return typeface.getlength(_drawable(candidate, typeface)) > width_px
+
+    if not is_wider(text):
+        return text
+    fitting = bisect_left(range(len(text)), True, key=lambda length: is_wider(f"{text[:length].rstrip()}..."))
+    return f"{text[: fitting - 1].rstrip()}..." if fitting else ""
 
 
 def _scale_for(height: int, width: int) -> int:

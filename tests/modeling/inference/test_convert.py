@@ -73,13 +73,16 @@ INSTANCE_CONFIGS = {
     MASK_RCNN: (),
     "thingstuff://shapes/mask_rcnn.yaml": (),
     "model_zoo://COCO-Detection/faster_rcnn_R_50_FPN_1x.yaml": (),
-    "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x.yaml": (),
+    "model_zoo://COCO-InstanceSegmentation/mask_rcnn_R_50_C4_1x.yaml": ("MODEL.RPN.POST_NMS_TOPK_TEST", "24"),
     "model_zoo://Misc/cascade_mask_rcnn_R_50_FPN_1x.yaml": (),
     "model_zoo://Misc/mask_rcnn_R_50_FPN_1x_cls_agnostic.yaml": (),
     "model_zoo://Misc/mask_rcnn_R_50_FPN_3x_gn.yaml": (),
     "model_zoo://Misc/mask_rcnn_R_50_FPN_1x_dconv_c3-c5.yaml": (),
     "model_zoo://COCO-Detection/retinanet_R_50_FPN_1x.yaml": ("MODEL.RETINANET.SCORE_THRESH_TEST", "0.0"),
-    "model_zoo://COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x.yaml": (),
+    "model_zoo://COCO-Keypoints/keypoint_rcnn_R_50_FPN_1x.yaml": (
+        *("MODEL.ROI_HEADS.NMS_THRESH_TEST", "0.95"),  # of its one class, 20 boxes shall be left
+        *("MODEL.ROI_KEYPOINT_HEAD.CONV_DIMS", "(64, 64)"),
+    ),
     "model_zoo://COCO-InstanceSegmentation/mask_rcnn_X_101_32x8d_FPN_3x.yaml": ("MODEL.RESNETS.DEPTH", "50"),
 }
 
