@@ -1,6 +1,6 @@
 """COCO -> every format that can be written -> COCO: the same images, categories, instances and pixels.
 
-What a format cannot hold is named here: masks of ids and folders of masks have no crowds, masks of ids have one
+What a format cannot hold is named here: masks of ids, folders of masks and yolo have no crowds, masks of ids have one
 instance a pixel, and no category ids that 16 bits cannot hold beside the number of the instance.
 """
 
@@ -18,7 +18,7 @@ from thingstuff.data.open_data import open_data
 from thingstuff.structures import MaskCrops, PanopticMap
 
 WITH_CROWDS = ("coco", "cvat", "labelme")  # labelme: polygons, and its own masks where a mask has holes
-WITHOUT_CROWDS = ("id_masks", "mask_folders")
+WITHOUT_CROWDS = ("id_masks", "mask_folders", "yolo")
 TINY = SHARED / "real/coco_tiny"
 
 

@@ -38,6 +38,7 @@ def sound_sets():
         "cvat": _of_format("cvat", {"annotations.xml": _cvat()}, "annotations.xml"),
         "mask_folders": _of_format("mask_folders", _mask_folders(), ""),
         "id_masks": _of_format("id_masks", _id_masks(), "masks"),
+        "yolo": _of_format("yolo", _yolo(), "labels"),
         "semantic": _of_format("semantic", _label_maps("labels"), "labels"),
         "images": _images_alone(),
         "declaration": _declared("street.yaml"),
@@ -201,6 +202,15 @@ def _cvat():
     meta = f"<meta>\n<task>\n<labels>\n{labels}\n</labels>\n</task>\n</meta>"
     head = '<?xml version="1.0" encoding="utf-8"?>\n<annotations>\n<version>1.1</version>\n'
     return f"{head}{meta}\n{images}\n</annotations>\n".encode()
+
+
+def _yolo():
+    lines = "0 0.1 0.2 0.4 0.2 0.4 0.6 0.1 0.6\n1 0.5 0.5 0.25 0.2\n2 0.9 0.9 1 0.9 1 1\n"
+    return {
+        "data.yaml": b"train: images\nnames: {0: cat, 1: dog, 2: '3'}\n",
+        "labels/a.txt": lines.encode(),
+        "labels/b/c.txt": lines.encode(),
+    }
 
 
 def _mask_folders():

@@ -44,6 +44,9 @@ def convert(
     refuse_filled(folder)
     if to in FORMS:
         return Converted({split: _panoptic_form(truth, to, folder / split) for split, truth in splits.items()})
+    index = FORMATS[to].index
+    if index is not None:
+        _refuse_other_classes(splits, to)
     paths, notes = {}, []
     for split, truth in splits.items():
         with tempfile.TemporaryDirectory() as scratch:
@@ -52,7 +55,21 @@ def convert(
         notes += _left_out(split, parts, to)
     copied = options.copy_images
     roots = {split: None if copied else truth.image_root for split, truth in splits.items()}
-    return Converted(paths, write_declaration(folder / f"{name}.yaml", to, paths, roots), tuple(notes))
+    declaration = write_declaration(folder / f"{name}.yaml", to, paths, roots)
+    if index is not None and copied:
+        paths["all splits"] = index(folder, splits)
+    elif index is not None:
+        notes.append(f"{to} is complete with its images: other programs need them copied (--copy-images)")
+    return Converted(paths, declaration, tuple(notes))
+
+
+def _refuse_other_classes(splits: Mapping[str, SplitTruth], to: str) -> None:
+    """A format with one list of names for all splits."""
+    names = {split: [category.get("name") for category in truth.categories] for split, truth in splits.items()}
+    first = next(iter(names))
+    for split, own in names.items():
+        if own != names[first]:
+            raise DataError(f"{to} has one list of categories, and those of {split} and {first} differ: declare them")
 
 
 def _left_out(split: str, truth: SplitTruth, to: str) -> list[str]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.config.safe_yaml import read_yaml
+from thingstuff.data.declared.yolo_yaml import as_declaration, is_yolo_yaml
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.panoptic.names import is_encodable
 from thingstuff.errors import DataError
@@ -98,12 +99,12 @@ class Declaration:
 
 
 def read_declaration(path: Path) -> Declaration:
-    """DataError names the file and the key of what is wrong."""
+    """Of a declaration, or of Ultralytics' data.yaml. DataError names the file and the key of what is wrong."""
     if not path.is_file():
         raise DataError(f"there is no declaration of a data set at {path}")
     values = read_yaml(path)
     try:
-        return _declaration(path, values)
+        return _declaration(path, as_declaration(path, values) if is_yolo_yaml(values) else values)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 

@@ -14,11 +14,12 @@ from thingstuff.data.formats.image_files import files_below
 from thingstuff.data.formats.labelme import LABELME
 from thingstuff.data.formats.mask_folders import MASK_FOLDERS
 from thingstuff.data.formats.semantic import SEMANTIC
+from thingstuff.data.formats.yolo import YOLO
 from thingstuff.errors import DataError
 
 # the order in which `auto` asks
 FORMATS: dict[str, Format] = {
-    f.name: f for f in (COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, MASK_FOLDERS, ID_MASKS, SEMANTIC)
+    f.name: f for f in (COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, YOLO, MASK_FOLDERS, ID_MASKS, SEMANTIC)
 }
 
 

@@ -53,6 +53,7 @@ class Format:
     - `read(source)`: DataError names file and record of what cannot be read at all, or, of a lenient source, a note
       counts it; what can be read and is wrong is left to the checks.
     - `write(truth, folder, options)`: into a new or empty folder; gives the path to hand to `read` as `annotations`.
+    - `index(folder, truths)`: what the format has above its splits, written last, if the images were copied; its path.
     - `options`: the keys of `Source.options` that it understands, each with a few words.
     - `files`: the ending of its label files, for formats of many text files, which can lie in one folder by mistake.
     - `holds`: of INSTANCES, CROWDS, KEYPOINTS, STUFF and PANOPTIC what its `write` keeps, in whatever form.
@@ -63,6 +64,7 @@ class Format:
     recognises: Callable[[Path], bool]
     read: Callable[[Source], SplitTruth]
     write: Callable[[SplitTruth, Path, WriteOptions], Path] | None = None
+    index: Callable[[Path, Mapping[str, SplitTruth]], Path] | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     holds: frozenset[str] = frozenset()
     files: str = ""
