@@ -51,8 +51,8 @@ def polygon_spans(polygon: Polygon, height: int, width: int) -> Spans:
     return edges.reshape(-1, 2)
 
 
-def _corners(polygon: Polygon) -> NDArray[np.int64]:
-    """K x 2 corners in fifths of a pixel."""
+def checked_polygon(polygon: Polygon) -> NDArray[np.float64]:
+    """x, y, x, y, ...; DataError for what is no polygon, or lies farther out than anybody draws."""
     try:
         numbers = np.asarray(polygon, np.float64)
     except (TypeError, ValueError):
@@ -61,7 +61,12 @@ def _corners(polygon: Polygon) -> NDArray[np.int64]:
         raise DataError(f"polygon: expected x, y of 3 corners or more in one list, got {reprlib.repr(polygon)[:60]}")
     if not np.all(np.abs(numbers) <= FARTHEST_PX):
         raise DataError(f"polygon: expected corners within {FARTHEST_PX} pixels, got {reprlib.repr(polygon)[:60]}")
-    return (STEPS_PER_PIXEL * numbers.reshape(-1, 2) + 0.5).astype(np.int64)
+    return numbers
+
+
+def _corners(polygon: Polygon) -> NDArray[np.int64]:
+    """K x 2 corners in fifths of a pixel."""
+    return (STEPS_PER_PIXEL * checked_polygon(polygon).reshape(-1, 2) + 0.5).astype(np.int64)
 
 
 def _outline(corners: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pycocotools import mask as mask_api
 
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories
 from thingstuff.structures.png import MOST_PX
-from thingstuff.structures.polygons import polygon_spans, polygons_crop
+from thingstuff.structures.polygons import checked_polygon, polygons_crop
 from thingstuff.structures.rle import encode_crops
-from thingstuff.structures.spans import Box, Spans, tight_box
+from thingstuff.structures.spans import Box
 
 Crop = NDArray[np.uint8]
 MOST_LABEL_CHARACTERS = 1000
@@ -70,18 +71,17 @@ def mask_shapes(crops: Sequence[Crop], corners_xy: Sequence[tuple[int, int]], he
 def polygon_shape(polygons: list[list[float]], size_hw: tuple[int, int] | None) -> Record:
     """Polygons, and bbox and area of their mask in the image; without these two where they cannot be drawn.
 
-    Measured on the spans of the mask, so that no polygon costs as many steps as it has pixels.
+    Measured by pycocotools, which takes a tenth of the time of numpy here, and formats can hold a million polygons.
     """
     if size_hw is None or not polygons or not _can_be_drawn(polygons):
         return {"segmentation": polygons}
     try:
-        spans = np.concatenate([polygon_spans(polygon, *size_hw) for polygon in polygons])
+        checked = [checked_polygon(polygon).tolist() for polygon in polygons]
     except DataError:
         return {"segmentation": polygons}
-    spans = _without_overlaps(spans)
-    x0, y0, x1, y1 = tight_box(spans, size_hw[0])
-    area = int((spans[:, 1] - spans[:, 0]).sum())
-    return {"segmentation": polygons, "bbox": [x0, y0, x1 - x0, y1 - y0], "area": area}
+    whole = mask_api.merge(mask_api.frPyObjects(checked, *size_hw))
+    box = [int(value) for value in mask_api.toBbox(whole)]
+    return {"segmentation": polygons, "bbox": box, "area": int(mask_api.area(whole))}
 
 
 def joined_shape(
@@ -166,15 +166,6 @@ def shown(value: Any, most: int = 60) -> str:
     return text if len(text) <= most else f"{text[:most]} ..."
 
 
-def _without_overlaps(spans: Spans) -> Spans:
-    """Spans of several masks -> those of their union."""
-    spans = spans[np.argsort(spans[:, 0], kind="stable")]
-    covered = np.maximum.accumulate(spans[:, 1])
-    begins = np.append(True, spans[1:, 0] >= covered[:-1])[: len(spans)]
-    lasts = np.append(begins[1:], True)[: len(spans)]
-    return np.stack([spans[begins, 0], covered[lasts]], axis=1)
-
-
 def _union(masks: Sequence[tuple[Crop, Box]]) -> tuple[Crop, tuple[int, int]]:
     """Several tight masks as one, and its corner."""
     masks = [(crop, box) for crop, box in masks if crop.size]
@@ -192,7 +183,9 @@ def _union(masks: Sequence[tuple[Crop, Box]]) -> tuple[Crop, tuple[int, int]]:
 def _can_be_drawn(polygons: list[list[float]]) -> bool:
     length = 0.0
     for polygon in polygons:
-        corners = np.asarray(polygon, np.float64)[: len(polygon) // 2 * 2].reshape(-1, 2)
+        x, y = np.asarray(polygon[0::2], np.float64), np.asarray(polygon[1::2], np.float64)
         with np.errstate(all="ignore"):
-            length += float(np.abs(corners - np.roll(corners, 1, axis=0)).sum())
+            length += sum(
+                float(np.abs(side[1:] - side[:-1]).sum()) + abs(side[-1] - side[0]) for side in (x, y) if side.size
+            )
     return length <= _LONGEST_OUTLINE_PX
