@@ -94,7 +94,7 @@ class _Reader:
         """Whether it is an instance or a group; what it must not be is a fault."""
         label, is_instance = (value // DIVISOR, True) if value >= DIVISOR else (value, False)
         if label in self._labels.void:
-            self._ignored[label] += is_instance and label in self._labels.ignored
+            self._ignored.update([label] if is_instance and label in self._labels.ignored else [])
             return False
         if label not in self._labels.category_ids:
             self.unknown.add(label)
@@ -107,9 +107,9 @@ class _Reader:
 
 
 def _stuff(labels: CityscapesLabels, paths: dict[int | str, Path], unknown: set[int]) -> StuffFiles:
-    label_ids = {label: None if label in labels.things else own for label, own in labels.category_ids.items()}
+    """Maps that have things as well, so that those which a declaration leaves out become void there too."""
     drawn = {image_id: functools.partial(_label_map, path) for image_id, path in paths.items()}
-    return StuffFiles(paths, label_ids, labels.void | unknown, drawn)
+    return StuffFiles(paths, labels.category_ids, labels.void | unknown, drawn)
 
 
 def _label_map(path: Path) -> NDArray[Any]:

@@ -58,6 +58,8 @@ class CityscapesLabels:
 
 def labels_of_values(values: NDArray[Any]) -> NDArray[np.uint16]:
     """Below 1000 a value is a label itself, else label * 1000 + the number of an instance. RGB holds 24 bits."""
+    if values.dtype == np.uint8:  # which no 1000 fits in
+        return values.astype(np.uint16)
     return np.where(values < DIVISOR, values, values // DIVISOR).astype(np.uint16)
 
 

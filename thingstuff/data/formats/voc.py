@@ -43,7 +43,7 @@ def read_voc(source: Source) -> SplitTruth:
             pixels = read_voc_pixels(files.root / objects, files.root / classes, labels)
             images.append(image_record(len(images) + 1, file_name, files.image_root, pixels.objects.size_hw))
             places.append(objects)
-            void.update(images=bool(pixels.void_px), pixels=pixels.void_px)
+            void.update(images=int(pixels.void_px > 0), pixels=pixels.void_px)
             _add_objects(found, len(images), pixels, objects, labels, faults)
     return SplitTruth(
         name=str(files.root),
