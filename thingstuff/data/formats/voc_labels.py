@@ -138,7 +138,7 @@ def _text(path: Path) -> str:
             raise DataError(f"{path}: expected a line for each label, got more than {_MOST_BYTES} bytes")
         return content.decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _is_label(text: str) -> bool:
