@@ -1,6 +1,7 @@
 """A small sound data set of every format, as bytes by path, for tests that damage one of its files at a time."""
 
 import base64
+import io
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ def sound_sets():
         "mask_folders": _of_format("mask_folders", _mask_folders(), ""),
         "id_masks": _of_format("id_masks", _id_masks(), "masks"),
         "yolo": _of_format("yolo", _yolo(), "labels"),
+        "voc": _of_format("voc", _voc(), "", list="train"),
+        "cityscapes": _of_format("cityscapes", _cityscapes(), "gtFine"),
         "semantic": _of_format("semantic", _label_maps("labels"), "labels"),
         "images": _images_alone(),
         "declaration": _declared("street.yaml"),
@@ -91,8 +94,6 @@ def _encoded(name, seed):
 
 
 def _gif():
-    import io
-
     from PIL import Image
 
     frames = [Image.new("P", (WIDTH, HEIGHT), n) for n in range(2)]
@@ -223,6 +224,34 @@ def _id_masks():
     categories = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
     masks = {f"masks/{name}": _png(_map(1001, 1002, 2001, dtype=np.uint16)) for name in IMAGES}
     return {"masks/instances.json": _json({"categories": categories, "divisor": 1000})} | masks
+
+
+def _voc():
+    labelmap = "# label:color_rgb:parts:actions\nbackground:0,0,0::\ncat:128,0,0::\ndog:0,128,0::\n"
+    lists = {"labelmap.txt": labelmap.encode(), "ImageSets/Segmentation/train.txt": b"a\nb/c\n"}
+    colors = np.array([[0, 0, 0], [128, 0, 0], [0, 128, 0]], np.uint8)
+    classes = [_palette_png(_map(1, 2, 2), colors), _png(colors[_map(1, 2, 1)][..., ::-1])]
+    objects = [_palette_png(_map(1, 2, 255), colors), _png(colors[_map(1, 2, 0)][..., ::-1])]
+    pngs = {f"SegmentationClass/{name}": png for name, png in zip(IMAGES, classes, strict=True)}
+    return lists | pngs | {f"SegmentationObject/{name}": png for name, png in zip(IMAGES, objects, strict=True)}
+
+
+def _palette_png(indices, colors):
+    from PIL import Image
+
+    image, file = Image.fromarray(indices, "P"), io.BytesIO()
+    image.putpalette(colors.tobytes())
+    image.save(file, "PNG")
+    return file.getvalue()
+
+
+def _cityscapes():
+    kinds = {1: ("cat", 1), 2: ("dog", 1), 7: ("road", 0)}
+    categories = [{"id": n, "name": name, "isthing": thing} for n, (name, thing) in kinds.items()]
+    meaning = {"categories": categories, "labels": {str(n): n for n in kinds}, "void": [0]}
+    values = [_map(1000, 2, 7, dtype=np.uint16), _map(2000, 2001, 7, dtype=np.uint16)]
+    names = [f"gtFine/{name.removesuffix('.png')}_gtFine_instanceIds.png" for name in IMAGES]
+    return {"gtFine/labels.json": _json(meaning)} | dict(zip(names, map(_png, values), strict=True))
 
 
 def _label_maps(folder):

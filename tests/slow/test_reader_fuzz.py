@@ -24,6 +24,8 @@ COUNTS = {
     "yolo": 300,
     "mask_folders": 700,
     "id_masks": 700,
+    "voc": 300,
+    "cityscapes": 300,
     "semantic": 700,
     "images": 300,
     "declaration": 900,

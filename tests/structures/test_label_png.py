@@ -138,3 +138,25 @@ def test_the_kind_of_no_png(tmp_path):
     (tmp_path / "a.png").write_bytes(b"")
     for path in (tmp_path, tmp_path / "nowhere", tmp_path / "a.png", "a\0b"):
         assert png.png_kind(path) == "no PNG at all"
+
+
+def test_a_palette_is_written_and_read(tmp_path):
+    indices = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    palette = np.random.default_rng(0).integers(0, 256, (16, 3)).astype(np.uint8)
+    png.write_palette_png(tmp_path / "a.png", indices, palette)
+    assert png.png_kind(tmp_path / "a.png") == "8-bit palette"
+    np.testing.assert_array_equal(png.read_palette(tmp_path / "a.png"), palette)
+    np.testing.assert_array_equal(png.read_label_png(tmp_path / "a.png"), indices)
+    image = Image.open(tmp_path / "a.png")
+    np.testing.assert_array_equal(np.array(image), indices)
+    np.testing.assert_array_equal(np.array(image.convert("RGB")), palette[indices])
+
+
+def test_what_has_no_palette(tmp_path):
+    png.write_png(tmp_path / "a.png", np.zeros((3, 4), np.uint8))
+    assert png.read_palette(tmp_path / "a.png").shape == (0, 3)
+    png.write_palette_png(tmp_path / "a.png", np.zeros((3, 4), np.uint8), np.zeros((2, 3), np.uint8))
+    whole = (tmp_path / "a.png").read_bytes()
+    (tmp_path / "a.png").write_bytes(whole.replace(b"PLTE", b"PLTX"))
+    with pytest.raises(DataError, match=r"a\.png: the PNG is damaged or cut off"):
+        png.read_palette(tmp_path / "a.png")

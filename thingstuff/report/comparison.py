@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
+from thingstuff.data.results import RESULTS
+from thingstuff.data.results.import_results import is_imported
 from thingstuff.errors import DataError
 from thingstuff.evaluation.ap_bootstrap import coco_ap_metric
 from thingstuff.evaluation.bootstrap import BlockMetric, Difference, Interval, semantic_miou
@@ -16,12 +18,13 @@ from thingstuff.evaluation.merged_instances import MergedImage
 from thingstuff.evaluation.stuff_cost import StuffCost, StuffImage, stuff_cost
 from thingstuff.progress import watched
 from thingstuff.report.error_bars import differences, intervals
-from thingstuff.report.foreign_store import import_results, is_imported
+from thingstuff.report.foreign_store import import_for_comparison
 from thingstuff.report.ground_truth import GroundTruth, open_truth
 from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import renumbering
 from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder, truth_name
 from thingstuff.store import Store
+from thingstuff.store.layout import META_NAME
 
 AP_IN_MAP, MIOU_IN_MAP, COST = "mask AP in the map", "mIoU in the map", "mask AP by merging"
 
@@ -72,9 +75,9 @@ def compare_stores(
 ) -> Comparison:
     """Score every store on the truth, by default the data set that the first was made for.
 
-    A JSON among the folders is COCO results, or a COCO panoptic JSON, of another program.
+    What is no store are results of another program, in a format that is recognised.
     """
-    own = {path: Store.open(store_folder(path)) for path in folders if path.is_dir()}
+    own = {path: Store.open(store_folder(path)) for path in folders if _is_store(path)}
     names = _names(folders, options.names)
     truth = open_truth(truth_name(list(own.values()), ground_truth), options.truth_folder)
     stores = _imported(folders, own, truth, options)
@@ -95,7 +98,7 @@ def picture_path(store: Store, key: str) -> Path:
 def _imported(
     paths: Sequence[Path], own: Mapping[Path, Store], truth: GroundTruth, options: ComparisonOptions
 ) -> list[Store]:
-    """The stores in the order of `paths`, those of JSON files made now."""
+    """The stores in the order of `paths`, those of other programs' results made now."""
     first = next(iter(own.values()), None)
     keys = {} if first is None else {i: key for key, i in image_ids(first, truth, ScoreOptions(), Scores()).items()}
     stores = []
@@ -105,8 +108,16 @@ def _imported(
             continue
         if options.import_folder is None:
             raise DataError(f"{path} is no store: say where its results are to become one")
-        stores.append(Store.open(import_results(path, truth, keys, options.import_folder / f"{number}_{path.stem}")))
+        folder = options.import_folder / f"{number}_{path.stem}"
+        stores.append(Store.open(import_for_comparison(path, truth, keys, folder)))
     return stores
+
+
+def _is_store(path: Path) -> bool:
+    """A folder that holds one, or that nobody knows as anything else."""
+    if not path.is_dir():
+        return False
+    return (store_folder(path) / META_NAME).exists() or not any(each.recognises(path) for each in RESULTS.values())
 
 
 def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:

@@ -1,97 +1,59 @@
-"""Results of other programs as a store, so that they can be compared: COCO detections, or a COCO panoptic JSON."""
+"""Results of other programs as a store, so that they can be compared: the images and categories are the truth's."""
 
 from __future__ import annotations
 
-import itertools
-import shutil
-from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thingstuff.data.formats.image_files import image_size_hw
+from thingstuff.data.results import ResultSource, TargetImage, Targets, result_format_of
+from thingstuff.data.results.import_results import import_results
 from thingstuff.errors import DataError
-from thingstuff.evaluation import CocoPanoptic, read_coco_input
-from thingstuff.evaluation.coco_panoptic import comparable_images
-from thingstuff.evaluation.json_file import JsonFile
-from thingstuff.progress import watched
 from thingstuff.report.ground_truth import GroundTruth
-from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
-from thingstuff.structures import Categories, Detections
-
-_FOREIGN = "imported"  # in place of the hashes of a config and weights
+from thingstuff.structures import Categories
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where an image is in a store."""
+def import_for_comparison(path: Path, truth: GroundTruth, keys: Mapping[int | str, str], folder: Path) -> Path:
+    """Write a store of `path`'s results into `folder`, in place of an earlier import, and return `folder`.
 
-    key: str
-    height: int
-    width: int
-
-
-def import_results(path: Path, truth: GroundTruth, keys: Mapping[int | str, str], folder: Path) -> Path:
-    """Write a store of `path`'s results into `folder`, in place of an earlier one of ours, and return `folder`.
-
-    Images are those of the truth; one without a detection has none. `keys` are those of other stores by image id, so
-    that the same image has the same key; without them it is the image's file name.
+    `keys` are those of other stores by image id, so that the same image has the same key; without them it is the
+    image's file name.
     """
-    file = JsonFile.read(path)
-    read = _detections if isinstance(file.content, list) else _panoptic
-    images = read(file, truth, keys)
-    first = next(images, None)  # what is wrong with the file is noticed before anything is written
-    if (folder / "meta.json").exists():
-        shutil.rmtree(folder)
-    with StoreWriter.open(folder, _meta(truth)) as writer:
-        for image in () if first is None else itertools.chain([first], images):
-            writer.append(image)
-    return folder
+    results = result_format_of("auto", path)
+    if results.name == "coco_panoptic" and truth.panoptic is None:
+        raise DataError(f"{path} holds panoptic predictions, but {truth.name} has no panoptic truth")
+    if results.name != "coco_panoptic" and truth.instances is None:
+        raise DataError(f"{path} holds instances, but {truth.name} has no instance truth")
+    return import_results(results, ResultSource(path), _targets(truth, keys), folder).folder
 
 
-def is_imported(store: Store) -> bool:
-    """Whether the store was made of another program's results."""
-    return store.meta.config_hash == _FOREIGN
-
-
-def _meta(truth: GroundTruth) -> StoreMeta:
+def _targets(truth: GroundTruth, keys: Mapping[int | str, str]) -> Targets:
     categories = truth.panoptic.categories if truth.panoptic else Categories.from_coco(truth.category_records())
-    return StoreMeta(_FOREIGN, _FOREIGN, categories, dataset=truth.name, image_root=truth.image_root)
+    images = _images(truth, keys) if truth.instances is not None else _images_of_maps(truth, keys)
+    root = None if truth.image_root is None else Path(truth.image_root)
+    return Targets(truth.name, categories, tuple(images), root)
 
 
-def _detections(file: JsonFile, truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[PredictedImage]:
-    if truth.instances is None:
-        raise DataError(f"{file.name} holds instances, but {truth.name} has no instance truth")
-    task = "segm" if all("segmentation" in record for record in file.content if isinstance(record, dict)) else "bbox"
-    read_coco_input(truth.instances, file, task)  # names what is wrong with a record
-    by_image = defaultdict(list)
-    for record in file.content:
-        by_image[record["image_id"]].append(record)
-    for image_id, place in watched(list(_places(truth, keys).items()), f"importing {file.name}"):
-        found = Detections.from_coco(by_image[image_id], place.height, place.width)
-        yield PredictedImage(place.key, place.height, place.width, image_id, found)
-
-
-def _panoptic(file: JsonFile, truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[PredictedImage]:
-    if truth.panoptic is None:
-        raise DataError(f"{file.name} holds panoptic predictions, but {truth.name} has no panoptic truth")
-    found = CocoPanoptic.open(file.name, categories=truth.panoptic.categories)
-    names = {image_id: name for name, image_id in truth.key_ids.items()}
-    for image_id in watched(comparable_images(found, truth.panoptic), f"importing {file.name}"):
-        panoptic = found.read(image_id)
-        key = keys.get(image_id) or names.get(image_id) or found.png_path(image_id).name
-        yield PredictedImage(key, *panoptic.ids.shape, image_id, panoptic=panoptic)
-
-
-def _places(truth: GroundTruth, keys: Mapping[int | str, str]) -> dict[int | str, _Place]:
-    """Every image of the truth."""
-    places = {}
+def _images(truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[TargetImage]:
     for image in truth.image_records():
         height, width = image.get("height"), image.get("width")
         if not isinstance(height, int) or not isinstance(width, int):
             raise DataError(f"{truth.name}: image {image.get('id')!r} has no height and width, which a store needs")
-        places[image["id"]] = _Place(keys.get(image["id"]) or _name(image), height, width)
-    return places
+        yield TargetImage(image["id"], keys.get(image["id"]) or _name(image), height, width)
+
+
+def _images_of_maps(truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[TargetImage]:
+    """Of a panoptic truth alone, whose PNGs have the sizes of their images."""
+    assert truth.panoptic is not None
+    names = {image_id: name for name, image_id in truth.key_ids.items()}
+    for image_id in truth.panoptic.records:
+        png = truth.panoptic.png_path(image_id)
+        size_hw = image_size_hw(png)
+        if size_hw is None:
+            truth.panoptic.expect_folder()
+            raise DataError(f"{png} cannot be read")
+        yield TargetImage(image_id, keys.get(image_id) or names.get(image_id) or png.name, *size_hw)
 
 
 def _name(image: Mapping[str, Any]) -> str:

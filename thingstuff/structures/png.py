@@ -24,6 +24,8 @@ NO_PNG = "no PNG at all"
 EXPECTED = {"RGB": "8-bit RGB", "grey8": "8-bit grey", "grey16": "16-bit grey"}
 LABEL_KINDS = {f"{depth}-bit {color}" for depth in (1, 2, 4, 8) for color in ("grey", "palette")} | {"16-bit grey"}
 
+_HEAD_BYTES = 33  # the signature and the header with its checksum
+
 MOST_PX = 1 << 28
 MOST_OWN_PX = 1 << 30  # of files that we wrote ourselves
 MOST_EXPANSION = 1032  # what deflate can make of a byte: 258 bytes from two bits
@@ -57,6 +59,17 @@ def read_label_png(path: Path | str, *, rgb_ids: bool = False) -> NDArray[Any]:
     return labels if header.depth >= 8 else labels // np.uint8(255 // (2**header.depth - 1))
 
 
+def read_palette(path: Path | str) -> NDArray[np.uint8]:
+    """The colours of a palette PNG, K x 3 uint8 (RGB order); K is 0 for a PNG of any other kind."""
+    header, data = _read(Path(path))
+    if header.color != "palette":
+        return np.zeros((0, 3), np.uint8)
+    colors = next((data[start + 8 : end - 4] for name, start, end in _chunks(data) if name == b"PLTE"), b"")
+    if not colors or len(colors) % 3:
+        raise DataError(f"{path}: {DAMAGED}")
+    return np.frombuffer(colors, np.uint8).reshape(-1, 3)
+
+
 def png_kind(path: Path | str) -> str:
     """What its header says, such as "8-bit grey" or "8-bit RGB with alpha"; never an error."""
     try:
@@ -88,6 +101,20 @@ def write_png(path: Path | str, image: NDArray[Any]) -> None:
     _, data = cv2.imencode(".png", ordered)
     with whole_file(path) as file:
         file.write(data.tobytes())
+
+
+def write_palette_png(path: Path | str, indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> None:
+    """Write H x W uint8 as indices into a palette, K x 3 uint8 (RGB order); a reader sees the old file or the new one.
+
+    OpenCV, unlike Pillow, writes no palettes, so the colours are put into the grey PNG that it gives.
+    """
+    import cv2
+
+    _, data = cv2.imencode(".png", np.ascontiguousarray(indices))
+    colors = b"PLTE" + np.asarray(palette, np.uint8).tobytes()
+    chunk = (len(colors) - 4).to_bytes(4, "big") + colors + zlib.crc32(colors).to_bytes(4, "big")
+    with whole_file(path) as file:
+        file.write(_head_of(data.tobytes(), "palette") + chunk + data.tobytes()[_HEAD_BYTES:])
 
 
 @dataclass(frozen=True)
@@ -164,9 +191,15 @@ def _imdecode(data: bytes, header: _Header, name: str) -> NDArray[Any]:
 
 def _without_palette(data: bytes) -> bytes:
     """A palette PNG as a grey one of as many bits: its values are the indices, which no reader here gives as such."""
-    header = data[12:25] + b"\0" + data[26:29]
     kept = [data[start:end] for name, start, end in _chunks(data) if name in (b"IDAT", b"IEND")]
-    return b"".join([data[:12], header, zlib.crc32(header).to_bytes(4, "big"), *kept])
+    return b"".join([_head_of(data, "grey"), *kept])
+
+
+def _head_of(data: bytes, color: str) -> bytes:
+    """Signature and header of the same PNG with another colour type."""
+    number = next(number for number, name in COLOR_TYPES.items() if name == color)
+    header = data[12:25] + bytes([number]) + data[26:29]
+    return data[:12] + header + zlib.crc32(header).to_bytes(4, "big")
 
 
 def _chunks(data: bytes) -> Iterator[tuple[bytes, int, int]]:

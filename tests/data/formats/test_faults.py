@@ -27,8 +27,8 @@ def test_all_are_counted_and_the_first_of_each_kind_is_named():
 
 def test_lenient_faults_are_notes():
     assert _with_faults(lenient=True).settle("labels") == (
-        "left out: 3 lines that are no polygons, the first is a.txt:0: expected numbers",
-        "left out: 1 labels without an image, the first is b.txt",
+        "left out: 3 x lines that are no polygons, the first: a.txt:0: expected numbers",
+        "left out: 1 x labels without an image, the first: b.txt",
     )
 
 

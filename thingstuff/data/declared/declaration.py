@@ -13,6 +13,7 @@ from typing import Any
 
 from thingstuff.config.safe_yaml import read_yaml
 from thingstuff.data.declared.yolo_yaml import as_declaration, is_yolo_yaml
+from thingstuff.data.formats.format import PATH_OPTIONS
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.panoptic.names import is_encodable
 from thingstuff.errors import DataError
@@ -232,12 +233,15 @@ def _part(kind: str, values: Mapping[str, Any], splits: Sequence[Split]) -> Part
     given = all("annotations" in split.paths for split in splits)
     annotations = "" if given else _path(values, "annotations")
     images = _path(values, "images") if "images" in values else None
-    is_pool = any(split.is_of_a_pool for split in splits)
-    if not given and SPLIT not in annotations and len(splits) > 1 and not is_pool:
-        raise DataError(f"annotations: expected {SPLIT} in {shown(annotations)}, since there are several splits")
-    if is_pool and (SPLIT in annotations or SPLIT in (images or "")):
-        raise DataError(f"the splits are parts of one pool, so no path can hold {SPLIT}")
     options = {key: value for key, value in values.items() if key not in PART_KEYS}
+    is_pool = any(split.is_of_a_pool for split in splits)
+    # a list of its images can tell a split too, where all labels lie together
+    telling = [annotations, *(options[key] for key in PATH_OPTIONS if isinstance(options.get(key), str))]
+    is_told = any(SPLIT in path for path in telling)
+    if not given and not is_told and len(splits) > 1 and not is_pool:
+        raise DataError(f"annotations: expected {SPLIT} in {shown(annotations)}, since there are several splits")
+    if is_pool and (is_told or SPLIT in (images or "")):
+        raise DataError(f"the splits are parts of one pool, so no path can hold {SPLIT}")
     return Part(kind, _text(values, "format", "auto"), annotations, images, options)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from thingstuff.data.formats.cityscapes import CITYSCAPES
 from thingstuff.data.formats.coco import COCO
 from thingstuff.data.formats.coco_panoptic import COCO_PANOPTIC
 from thingstuff.data.formats.coco_stuff import COCO_STUFF
@@ -14,12 +15,17 @@ from thingstuff.data.formats.image_files import files_below
 from thingstuff.data.formats.labelme import LABELME
 from thingstuff.data.formats.mask_folders import MASK_FOLDERS
 from thingstuff.data.formats.semantic import SEMANTIC
+from thingstuff.data.formats.voc import VOC
 from thingstuff.data.formats.yolo import YOLO
 from thingstuff.errors import DataError
 
 # the order in which `auto` asks
 FORMATS: dict[str, Format] = {
-    f.name: f for f in (COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, YOLO, MASK_FOLDERS, ID_MASKS, SEMANTIC)
+    f.name: f
+    for f in (
+        *(COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, YOLO),
+        *(VOC, MASK_FOLDERS, CITYSCAPES, ID_MASKS, SEMANTIC),
+    )
 }
 
 

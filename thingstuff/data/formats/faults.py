@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 
 from thingstuff.errors import DataError
+from thingstuff.evaluation.skips import Skips
 
 _NAMED = 3  # kinds with an example each, in a refusal
 
 
-@dataclass
-class Faults:
-    """Of one split. Readers `add` what they find and go on; `settle` refuses it all, or says what was left out.
+class Faults(Skips):
+    """Of one split. Readers `add` what they find and go on; `settle` refuses it all, or says what was left out."""
 
-    A kind is in words that a count stands before: "labels without an image".
-    """
-
-    lenient: bool = False
-    counts: Counter[str] = field(default_factory=Counter)
-    first: dict[str, str] = field(default_factory=dict)
-
-    def add(self, kind: str, example: str) -> None:
-        """`example` names file and record, and what is wrong with it."""
-        self.counts[kind] += 1
-        self.first.setdefault(kind, example)
+    def __init__(self, lenient: bool = False) -> None:
+        super().__init__()
+        self.lenient = lenient
 
     @contextmanager
     def skipping(self, kind: str) -> Iterator[None]:
@@ -38,14 +28,9 @@ class Faults:
 
     def settle(self, name: str) -> tuple[str, ...]:
         """The notes for whoever reads a report; DataError where something is wrong and nobody said that it may be."""
-        if not self.counts:
-            return ()
-        if self.lenient:
-            return tuple(f"left out: {count} {kind}, the first is {self.first[kind]}" for kind, count in self._ordered)
-        named = "; ".join(f"{count} {kind} ({self.first[kind]})" for kind, count in self._ordered[:_NAMED])
-        more = f" and {len(self._ordered) - _NAMED} other kinds" if len(self._ordered) > _NAMED else ""
+        if self.lenient or not self.counts:
+            return tuple(self.lines())
+        ordered = sorted(self.counts.items(), key=lambda each: -each[1])
+        named = "; ".join(f"{count} {kind} ({self.firsts[kind]})" for kind, count in ordered[:_NAMED])
+        more = f" and {len(ordered) - _NAMED} other kinds" if len(ordered) > _NAMED else ""
         raise DataError(f"{name}: {named}{more}: mend them, or leave them out by `lenient`")
-
-    @property
-    def _ordered(self) -> list[tuple[str, int]]:
-        return self.counts.most_common()

@@ -60,15 +60,6 @@ def images_near(folder: Path) -> Path:
     return folder
 
 
-def is_utf8(name: str) -> bool:
-    """Whether a name that the file system gave is text: others cannot be written into JSON, nor be shown."""
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 def stem_of(name: str) -> str:
     """`a/b.jpg` -> `a/b`."""
     return name[: len(name) - len(PurePosixPath(name).suffix)]

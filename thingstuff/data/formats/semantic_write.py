@@ -34,7 +34,7 @@ def write_semantic(truth: SplitTruth, folder: Path, options: WriteOptions) -> Pa
     numbers = _Numbers.of(truth.stuff, truth.categories, truth.name)
     labels = folder / "labels"
     for image, name in zip(watched(truth.images, "label maps"), png_names(truth), strict=True):
-        write_png(labels / name, _renumbered(truth.stuff, image, numbers, truth.name))
+        write_png(labels / name, renumbered(truth.stuff, image, numbers.label_of, numbers.dtype, truth.name))
     if options.copy_images:
         copy_images(truth, folder / "images")
     with nested_refused(truth.name):
@@ -67,15 +67,16 @@ class _Numbers:
         return cls(label_of, dtype, SemanticLabels(used, label_ids, frozenset({void})))
 
 
-def _renumbered(stuff: StuffFiles, image: Record, numbers: _Numbers, name: str) -> NDArray[Any]:
+def renumbered(stuff: StuffFiles, image: Record, label_of: Mapping[int, int], dtype: type, name: str) -> NDArray[Any]:
+    """An image's label map in another numbering, `label_of` by the label that is there; `name` is for messages."""
     place = f"{name}: image {shown(image.get('file_name'))}"
     try:
         labels = as_integers("labels", stuff.read(image["id"]))
     except DataError as error:
         raise DataError(f"{place}: {error}") from error
-    table = np.full(max([int(labels.max(initial=0)), *numbers.label_of]) + 1, -1, np.int32)
-    table[list(numbers.label_of)] = list(numbers.label_of.values())
+    table = np.full(max([int(labels.max(initial=0)), *label_of]) + 1, -1, np.int32)
+    table[list(label_of)] = list(label_of.values())
     found = table[labels]
     if np.any(found < 0):
         raise DataError(f"{place}: the label {int(labels[found < 0][0])} is no category's and not void: declare it")
-    return np.asarray(found, numbers.dtype)
+    return np.asarray(found, dtype)

@@ -87,15 +87,21 @@ def instances_by_image(truth: SplitTruth) -> list[ImageInstances]:
     return list(by_id.values())
 
 
-def with_masks(images: Sequence[ImageInstances], format_name: str) -> list[ImageInstances]:
-    """The images without what a mask file cannot say, crowds and boxes alone; how many there were is logged."""
-    crowds = sum(each.is_crowd for image in images for each in image.instances)
-    boxes = sum(each.segmentation is None and not each.is_crowd for image in images for each in image.instances)
+def with_masks(
+    images: Sequence[ImageInstances], format_name: str, *, keep_crowds: bool = False
+) -> list[ImageInstances]:
+    """The images without what a mask file cannot say, crowds and boxes alone; how many there were is logged.
+
+    `keep_crowds`: those with a mask stay, for files that can mark them.
+    """
+    everything = [each for image in images for each in image.instances]
+    crowds = sum(each.is_crowd for each in everything if not keep_crowds)
+    boxes = sum(each.segmentation is None and (keep_crowds or not each.is_crowd) for each in everything)
     for count, what in ((crowds, "crowd regions"), (boxes, "boxes without a mask")):
         if count:
             logger.warning("left out: %d %s, which %s cannot hold", count, what, format_name)
     return [
-        replace(image, instances=[each for each in image.instances if each.segmentation and not each.is_crowd])
+        replace(image, instances=[i for i in image.instances if i.segmentation and (keep_crowds or not i.is_crowd)])
         for image in images
     ]
 

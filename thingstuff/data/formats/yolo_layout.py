@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.format import Source
-from thingstuff.data.formats.image_files import ImageFiles, files_below, images_near, is_utf8, stem_of
+from thingstuff.data.formats.image_files import files_below, images_near, stem_of
 from thingstuff.data.formats.instance_records import shown
+from thingstuff.data.formats.label_pairs import images_of_labels, label_images
 from thingstuff.data.formats.text_file import read_lines
+from thingstuff.data.formats.utf8_names import utf8_names
 from thingstuff.data.formats.yolo_names import NAME_LISTS, has_all_labels
 from thingstuff.errors import DataError
 
@@ -57,34 +58,15 @@ def label_folder(annotations: Path) -> Path:
 def _of_folders(source: Source, faults: Faults) -> YoloPairs:
     folder = label_folder(source.annotations)
     root = source.images or images_near(folder)
-    images = ImageFiles(root, list(_texts(ImageFiles.below(root).names, faults)))
-    labels = [name for name in files_below(folder, [_LIST_SUFFIX]) if PurePosixPath(name).name not in NAME_LISTS]
-    pairs: dict[str, Path | None] = dict.fromkeys(images.names)
-    alone = []
-    for label in _texts(labels, faults):
-        with faults.skipping("labels of two images"):
-            image = images.called(stem_of(label))
-            if image is None:
-                alone.append(label)
-            else:
-                pairs[image] = folder / label
-    if labels and len(alone) == len(labels):
-        raise DataError(f"{folder}: none of its label files has an image in {root}: say where they are by `images`")
-    for label in alone:
-        faults.add("label files without an image", label)
+    images = label_images(root, faults)
+    names = [name for name in files_below(folder, [_LIST_SUFFIX]) if PurePosixPath(name).name not in NAME_LISTS]
+    labels = images_of_labels({name: [stem_of(name)] for name in utf8_names(names, faults)}, images, faults)
+    pairs = dict.fromkeys(images.names) | {image: folder / label for image, label in labels.items()}
     if has_all_labels(folder):
         pairs = {image: label for image, label in pairs.items() if label is not None}
     if not pairs:
         raise DataError(f"{folder}: there are neither label files (.txt) in it nor images in {root}")
     return YoloPairs(root, dict(sorted(pairs.items())), folder)
-
-
-def _texts(names: Iterable[str], faults: Faults) -> Iterable[str]:
-    for name in names:
-        if is_utf8(name):
-            yield name
-        else:
-            faults.add("file names that are not UTF-8", shown(name))
 
 
 # ---- a list of images --------------------------------------------------------------------------------------------
