@@ -1,7 +1,7 @@
 """COCO -> every format that can be written -> COCO: the same images, categories, instances and pixels.
 
-What a format cannot hold is named here: masks of ids and folders of masks have no crowds, masks of ids have one
-instance a pixel, and no category ids that 16 bits cannot hold beside the number of the instance.
+What a format cannot hold is named here: masks of ids, folders of masks and Label Studio have no crowds, masks of ids
+have one instance a pixel, and no category ids that 16 bits cannot hold beside the number of the instance.
 """
 
 from collections import Counter
@@ -17,8 +17,8 @@ from thingstuff.data.formats import FORMATS, Source, WriteOptions
 from thingstuff.data.open_data import open_data
 from thingstuff.structures import MaskCrops, PanopticMap
 
-WITH_CROWDS = ("coco", "cvat", "labelme")  # labelme: polygons, and its own masks where a mask has holes
-WITHOUT_CROWDS = ("id_masks", "mask_folders")
+WITH_CROWDS = ("coco", "cvat", "labelme", "via")  # labelme: polygons, and its own masks where a mask has holes
+WITHOUT_CROWDS = ("id_masks", "mask_folders", "label_studio")
 TINY = SHARED / "real/coco_tiny"
 
 
@@ -90,7 +90,7 @@ def test_category_ids_that_16_bits_cannot_hold_are_lost_in_masks_of_ids(coco, tm
 
 @pytest.mark.parametrize("name", [*WITH_CROWDS, *WITHOUT_CROWDS])
 def test_categories_have_their_names_and_colours_have_no_say(coco, name, tmp_path):
-    """cvat and labelme know no ids: they are numbered anew; the others keep them."""
+    """cvat, labelme, via and label_studio know no ids: they are numbered anew; the others keep them."""
     truth = _with_small_ids(_first_images(coco, 3))
     again = _there_and_back(truth, name, tmp_path)
     used = {_name_of(truth, note) for note in truth.annotations}

@@ -21,6 +21,8 @@ COUNTS = {
     "coco_stuff": 900,
     "labelme": 1300,
     "cvat": 1200,
+    "via": 300,
+    "label_studio": 300,
     "mask_folders": 700,
     "id_masks": 700,
     "semantic": 700,
