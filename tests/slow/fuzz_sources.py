@@ -13,6 +13,7 @@ import numpy as np
 from thingstuff.data.declared.declaration import read_declaration
 from thingstuff.data.declared.read import read_declared
 from thingstuff.data.formats import FORMATS, Source
+from thingstuff.data.formats.label_studio_rle import encode_brush
 from thingstuff.structures import rle
 
 HEIGHT, WIDTH = 24, 32
@@ -37,6 +38,8 @@ def sound_sets():
         "coco_stuff": _of_format("coco_stuff", {"stuff.json": _json(_stuff())}, "stuff.json"),
         "labelme": _of_format("labelme", _labelme(), "labels"),
         "cvat": _of_format("cvat", {"annotations.xml": _cvat()}, "annotations.xml"),
+        "via": _of_format("via", {"via.json": _json(_via())}, "via.json"),
+        "label_studio": _of_format("label_studio", {"tasks.json": _json(_label_studio())}, "tasks.json"),
         "mask_folders": _of_format("mask_folders", _mask_folders(), ""),
         "id_masks": _of_format("id_masks", _id_masks(), "masks"),
         "yolo": _of_format("yolo", _yolo(), "labels"),
@@ -212,6 +215,48 @@ def _yolo():
         "labels/a.txt": lines.encode(),
         "labels/b/c.txt": lines.encode(),
     }
+
+
+def _via():
+    shapes = [
+        ({"name": "polygon", "all_points_x": [2, 6, 6, 2], "all_points_y": [3, 3, 8, 8]}, {"kind": "cat"}),
+        ({"name": "rect", "x": 9, "y": 1, "width": 5.5, "height": 3}, {"kind": {"dog": True, "cat": False}}),
+        ({"name": "circle", "cx": 20, "cy": 12, "r": 4}, {"kind": "dog", "iscrowd": "true"}),
+        ({"name": "ellipse", "cx": 20, "cy": 14, "rx": 4, "ry": 3, "theta": 0.3}, {"kind": "cat", "hidden": "no"}),
+        ({"name": "point", "cx": 20, "cy": 14}, {}),
+    ]
+    regions = [{"shape_attributes": shape, "region_attributes": attributes} for shape, attributes in shapes]
+    numbered = {str(number): region for number, region in enumerate(regions)}
+    common = {"size": 99, "file_attributes": {}}
+    return {
+        "_via_settings": {"core": {"default_filepath": ""}},
+        "_via_img_metadata": {
+            "a.png99": {"filename": "a.png", "regions": regions, **common},
+            "c.png99": {"filename": "..\\images\\b\\c.png", "regions": numbered, **common},
+        },
+        "_via_attributes": {"region": {"kind": {"type": "radio", "options": {"dog": "", "cat": ""}}}, "file": {}},
+    }
+
+
+def _label_studio():
+    values = [
+        ("polygonlabels", {"points": [[6, 12], [19, 12], [19, 33], [6, 33]]}),
+        ("rectanglelabels", {"x": 20, "y": 5, "width": 30, "height": 20, "rotation": 30}),
+        ("ellipselabels", {"x": 60, "y": 60, "radiusX": 10, "radiusY": 20, "rotation": 0}),
+        (
+            "brushlabels",
+            {"format": "rle", "rle": encode_brush(np.ones((5, 7), np.uint8), (2, 3, 9, 8), (HEIGHT, WIDTH))},
+        ),
+        ("keypointlabels", {"x": 5, "y": 5, "width": 1}),
+    ]
+    size = {"original_width": WIDTH, "original_height": HEIGHT, "image_rotation": 0}
+    results = [
+        {"id": f"r{n}", "type": kind, **size, "value": value | {kind: ["cat" if n % 2 else "dog"]}}
+        for n, (kind, value) in enumerate(values)
+    ]
+    urls = ("/data/upload/1/0123abcd-a.png", "/data/local-files/?d=x/b/c.png")
+    annotations = [{"id": 1, "was_cancelled": False, "result": results}]
+    return [{"id": n, "data": {"image": url}, "annotations": annotations} for n, url in enumerate(urls)]
 
 
 def _mask_folders():

@@ -22,6 +22,8 @@ COUNTS = {
     "labelme": 1300,
     "cvat": 1200,
     "yolo": 300,
+    "via": 300,
+    "label_studio": 300,
     "mask_folders": 700,
     "id_masks": 700,
     "voc": 300,

@@ -48,6 +48,7 @@ def test_any_value_is_shown_shortly_on_one_line():
     [
         *(("labelme", "ignore"), ("semantic", "void"), ("semantic", "labels"), ("semantic", "suffix")),
         *(("id_masks", "divisor"), ("id_masks", "suffix"), ("mask_folders", "class_from"), ("coco_panoptic", "folder")),
+        *(("via", "label"), ("label_studio", "image")),
     ],
 )
 def test_options_that_are_huge_when_they_are_printed(tmp_path, name, option, value):

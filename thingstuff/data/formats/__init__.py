@@ -12,9 +12,11 @@ from thingstuff.data.formats.cvat import CVAT
 from thingstuff.data.formats.format import PATH_OPTIONS, Format, Source, WriteOptions
 from thingstuff.data.formats.id_masks import ID_MASKS
 from thingstuff.data.formats.image_files import files_below
+from thingstuff.data.formats.label_studio import LABEL_STUDIO
 from thingstuff.data.formats.labelme import LABELME
 from thingstuff.data.formats.mask_folders import MASK_FOLDERS
 from thingstuff.data.formats.semantic import SEMANTIC
+from thingstuff.data.formats.via import VIA
 from thingstuff.data.formats.voc import VOC
 from thingstuff.data.formats.yolo import YOLO
 from thingstuff.errors import DataError
@@ -23,7 +25,7 @@ from thingstuff.errors import DataError
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        *(COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, LABELME, YOLO),
+        *(COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, VIA, LABEL_STUDIO, LABELME, YOLO),
         *(VOC, MASK_FOLDERS, CITYSCAPES, ID_MASKS, SEMANTIC),
     )
 }

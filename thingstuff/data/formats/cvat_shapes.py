@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from thingstuff.data.formats.cvat_file import CvatImage, CvatShape, whole_number
 from thingstuff.data.formats.instance_records import Crop, checked_label, finite, joined_shape, shown, trimmed
-from thingstuff.data.formats.round_outlines import ellipse_polygon
+from thingstuff.data.formats.round_outlines import ellipse_polygon, turned
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.structures.png import MOST_PX
@@ -71,7 +70,7 @@ def _box(shape: CvatShape) -> list[float]:
     x0, y0, x1, y1 = (_number(shape, name) for name in ("xtl", "ytl", "xbr", "ybr"))
     center = (x0 + x1) / 2, (y0 + y1) / 2
     corners = [(x0, y0), (x1, y0), (x1, y1), (x0, y1)]
-    return [value for corner in corners for value in _turned(corner, center, _degrees(shape))]
+    return [value for corner in corners for value in turned(corner, center, _degrees(shape))]
 
 
 def _ellipse(shape: CvatShape) -> list[float]:
@@ -96,15 +95,6 @@ def _mask(shape: CvatShape) -> tuple[Crop, int, int]:
         )
     inside = (np.arange(len(runs)) % 2).astype(np.uint8)
     return np.repeat(inside, runs).reshape(height, width), left, top
-
-
-def _turned(point: tuple[float, float], center: tuple[float, float], degrees: float) -> tuple[float, float]:
-    """Clockwise as it is seen, since y points down."""
-    if degrees == 0:
-        return point
-    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
-    x, y = point[0] - center[0], point[1] - center[1]
-    return center[0] + x * cos - y * sin, center[1] + x * sin + y * cos
 
 
 def _degrees(shape: CvatShape) -> float:

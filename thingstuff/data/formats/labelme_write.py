@@ -13,17 +13,14 @@ import numpy as np
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
-from thingstuff.data.formats.instance_records import Crop, shown
-from thingstuff.data.formats.truth_instances import ImageInstances, Instance, instances_by_image
+from thingstuff.data.formats.instance_records import Crop
+from thingstuff.data.formats.truth_instances import ImageInstances, Instance, instances_by_image, polygon_points
 from thingstuff.data.truth import SplitTruth
-from thingstuff.errors import DataError
 from thingstuff.files import write_json
 from thingstuff.progress import watched
 from thingstuff.store.exports.labelme_record import labelme_record, labelme_shape
 from thingstuff.store.exports.names import file_names
 from thingstuff.store.exports.outlines import outlines
-
-_FEWEST_NUMBERS = 6  # of a polygon
 
 
 def write_labelme(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
@@ -61,7 +58,7 @@ def _instance_shapes(instance: Instance, size_hw: tuple[int, int], tolerance_px:
         return
     if isinstance(segmentation, list):
         for polygon in segmentation:
-            yield labelme_shape(instance.label, _points(polygon, instance.place), "polygon")
+            yield labelme_shape(instance.label, polygon_points(polygon, instance.place), "polygon")
         return
     crop, (x0, y0, x1, y1) = instance.mask(size_hw)
     if _has_holes(crop):
@@ -70,16 +67,6 @@ def _instance_shapes(instance: Instance, size_hw: tuple[int, int], tolerance_px:
         return
     for outline in outlines(crop, x0, y0, tolerance_px):
         yield labelme_shape(instance.label, outline.tolist(), "polygon")
-
-
-def _points(polygon: Any, place: str) -> list[list[float]]:
-    try:
-        numbers = np.asarray(polygon, np.float64)
-        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or not np.isfinite(numbers).all():
-            raise ValueError
-        return numbers.reshape(-1, 2).tolist()
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{place}: expected polygons as x, y of 3 corners or more, got {shown(polygon)}") from None
 
 
 def _has_holes(crop: Crop) -> bool:

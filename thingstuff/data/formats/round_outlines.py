@@ -1,4 +1,4 @@
-"""Circles and ellipses -> polygons whose masks are the masks of the round shapes."""
+"""Circles and ellipses -> polygons whose masks are the masks of the round shapes; and points turned as shapes are."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def ellipse_polygon(center_xy: tuple[float, float], radii_xy: tuple[float, float
     """
     pixels = _pixels(center_xy, radii_xy, math.radians(degrees)) if _is_small(radii_xy) else None
     return _curve(center_xy, radii_xy, math.radians(degrees)) if pixels is None else pixels
+
+
+def turned(point: tuple[float, float], center: tuple[float, float], degrees: float) -> tuple[float, float]:
+    """Clockwise as it is seen, since y points down."""
+    if degrees == 0:
+        return point
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    x, y = point[0] - center[0], point[1] - center[1]
+    return center[0] + x * cos - y * sin, center[1] + x * sin + y * cos
 
 
 def _is_small(radii_xy: tuple[float, float]) -> bool:

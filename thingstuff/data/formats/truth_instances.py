@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from thingstuff.data.formats.bounded_masks import bounded_mask
 from thingstuff.data.formats.image_files import image_size_hw
@@ -15,6 +17,8 @@ from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.structures.spans import Box
+
+_FEWEST_NUMBERS = 6  # of a polygon
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +91,17 @@ def instances_by_image(truth: SplitTruth) -> list[ImageInstances]:
     return list(by_id.values())
 
 
+def polygon_points(polygon: Any, place: str) -> list[list[float]]:
+    """[x, y, x, y, ...] -> [[x, y], ...], as formats have it that hold polygons."""
+    try:
+        numbers = np.asarray(polygon, np.float64)
+        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or not np.isfinite(numbers).all():
+            raise ValueError
+        return numbers.reshape(-1, 2).tolist()
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{place}: expected polygons as x, y of 3 corners or more, got {shown(polygon)}") from None
+
+
 def with_masks(
     images: Sequence[ImageInstances], format_name: str, *, keep_crowds: bool = False
 ) -> list[ImageInstances]:
@@ -94,16 +109,23 @@ def with_masks(
 
     `keep_crowds`: those with a mask stay, for files that can mark them.
     """
-    everything = [each for image in images for each in image.instances]
-    crowds = sum(each.is_crowd for each in everything if not keep_crowds)
-    boxes = sum(each.segmentation is None and (keep_crowds or not each.is_crowd) for each in everything)
-    for count, what in ((crowds, "crowd regions"), (boxes, "boxes without a mask")):
-        if count:
-            logger.warning("left out: %d %s, which %s cannot hold", count, what, format_name)
-    return [
-        replace(image, instances=[i for i in image.instances if i.segmentation and (keep_crowds or not i.is_crowd)])
-        for image in images
-    ]
+    kept = images if keep_crowds else without_crowds(images, format_name)
+    return _left_out(kept, lambda each: each.segmentation is None, f"boxes without a mask, which {format_name}")
+
+
+def without_crowds(images: Sequence[ImageInstances], format_name: str) -> list[ImageInstances]:
+    """The images without crowds; how many there were is logged."""
+    return _left_out(images, lambda each: each.is_crowd, f"crowd regions, which {format_name}")
+
+
+def _left_out(
+    images: Sequence[ImageInstances], is_out: Callable[[Instance], bool], what_of_whom: str
+) -> list[ImageInstances]:
+    kept = [replace(image, instances=[each for each in image.instances if not is_out(each)]) for image in images]
+    count = sum(len(image.instances) for image in images) - sum(len(image.instances) for image in kept)
+    if count:
+        logger.warning("left out: %d %s cannot hold", count, what_of_whom)
+    return kept
 
 
 def _image(record: Record, root: Path, place: str) -> ImageInstances:

@@ -36,7 +36,7 @@ def opening(size: int, labels: Iterable[tuple[str, Color, CvatAttribute | None]]
     yield f"  <meta><task><size>{size}</size><mode>annotation</mode><labels>"
     for name, color, attribute in labels:
         red_green_blue = "".join(f"{value:02x}" for value in color)
-        yield f"    <label><name>{escape(_in_xml(name))}</name><color>#{red_green_blue}</color><type>any</type>"
+        yield f"    <label><name>{escape(in_xml(name))}</name><color>#{red_green_blue}</color><type>any</type>"
         yield f"      <attributes>{'' if attribute is None else _attribute(attribute)}</attributes></label>"
     yield "  </labels></task></meta>"
 
@@ -48,7 +48,7 @@ def closing() -> str:
 def image_element(number: int, name: str, size_hw: tuple[int, int], shapes: Iterable[str]) -> Iterator[str]:
     """An image with its shapes. CVAT goes by the number, which counts the images of a task in their order, from 0."""
     height, width = size_hw
-    yield f'  <image id="{number}" name={quoteattr(_in_xml(name))} width="{width}" height="{height}">'
+    yield f'  <image id="{number}" name={quoteattr(in_xml(name))} width="{width}" height="{height}">'
     yield from (f"    {shape}" for shape in shapes)
     yield "  </image>"
 
@@ -76,7 +76,7 @@ def box_shape(x0: float, y0: float, x1: float, y1: float) -> tuple[str, str]:
 
 
 def common_attributes(label: str, z_order: int, source: Literal["auto", "manual"]) -> str:
-    return f'label={quoteattr(_in_xml(label))} source="{source}" occluded="0" z_order="{z_order}"'
+    return f'label={quoteattr(in_xml(label))} source="{source}" occluded="0" z_order="{z_order}"'
 
 
 def _attribute(attribute: CvatAttribute) -> str:
@@ -87,7 +87,8 @@ def _attribute(attribute: CvatAttribute) -> str:
     )
 
 
-def _in_xml(text: str) -> str:
+def in_xml(text: str) -> str:
+    """The text, if XML has all of its characters."""
     found = _NOT_IN_XML.search(text)
     if found:
         raise DataError(f"{text!r}: XML cannot hold the character {found.group()!r}: rename it")

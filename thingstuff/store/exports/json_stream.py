@@ -21,11 +21,21 @@ def write_with_list(path: Path, head: Mapping[str, Any], name: str, records: Ite
     _write(path, f"{opening}{', ' if head else ''}{json.dumps(name)}: [", records, "]}")
 
 
+def write_entries(path: Path, entries: Iterable[tuple[str, Any]]) -> None:
+    """A file that is one object, an entry a line."""
+    lines = (f"{json.dumps(name)}: {json.dumps(entry, allow_nan=False)}" for name, entry in entries)
+    _write_lines(path, "{", lines, "}")
+
+
 def _write(path: Path, opening: str, records: Iterable[Any], closing: str) -> None:
+    _write_lines(path, opening, (json.dumps(record, allow_nan=False) for record in records), closing)
+
+
+def _write_lines(path: Path, opening: str, lines: Iterable[str], closing: str) -> None:
     with whole_file(path) as file:
         file.write(opening.encode())
         separator = "\n"
-        for record in records:
-            file.write(f"{separator}{json.dumps(record, allow_nan=False)}".encode())
+        for line in lines:
+            file.write(f"{separator}{line}".encode())
             separator = ",\n"
         file.write(f"\n{closing}\n".encode())
