@@ -14,6 +14,7 @@ COMMANDS = {
     "evaluate": "score stored predictions: box and mask AP, mean IoU, panoptic quality",
     "compare": "what going panoptic costs and gives: one store or several, as tables and a page",
     "tune_merge": "find better thresholds of the merge on stored predictions",
+    "store": "import results of other programs, merge stored things and stuff, export for others",
     "figures": "draw figures of results and trainings, from their files",
     "demo": "train and evaluate on the embedded data set: the tour of the toolkit",
     "dataset": "check, convert, split, merge, count and look at data sets",

@@ -281,7 +281,7 @@ def test_what_cannot_be_read_is_named(tmp_path, content, message):
 def test_lenient_reading_leaves_out_what_is_broken_and_tells(tmp_path):
     truth = read(tmp_path, task(result(), 5, result(label="")), 7, task(image="\ud800"), lenient=True)
     assert len(truth.annotations) == 1 and len(truth.images) == 1
-    assert [note[:11] for note in truth.notes[1:]] == ["left out: 2", "left out: 1", "left out: 1"]
+    assert sorted(note[:11] for note in truth.notes[1:]) == ["left out: 1", "left out: 1", "left out: 2"]
 
 
 def test_damaged_files_are_refused_in_one_line_or_read(tmp_path):

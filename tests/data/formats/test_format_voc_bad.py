@@ -25,7 +25,7 @@ def refused_or_left_out(root, kind, example, **options):
     text = str(caught.value)
     assert f"1 {kind} (" in text and example in text and text.endswith("leave them out by `lenient`")
     truth = read(root, lenient=True, **options)
-    assert any(note.startswith(f"left out: 1 {kind}, the first is ") and example in note for note in truth.notes)
+    assert any(note.startswith(f"left out: 1 x {kind}, the first: ") and example in note for note in truth.notes)
     return truth
 
 
