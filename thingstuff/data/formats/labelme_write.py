@@ -9,21 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
-from thingstuff.data.formats.instance_records import Crop, shown
-from thingstuff.data.formats.truth_instances import ImageInstances, Instance, instances_by_image
+from thingstuff.data.formats.instance_records import Crop
+from thingstuff.data.formats.truth_instances import ImageInstances, Instance, checked_polygon, instances_by_image
 from thingstuff.data.truth import SplitTruth
-from thingstuff.errors import DataError
 from thingstuff.files import write_json
 from thingstuff.progress import watched
 from thingstuff.store.exports.labelme_record import labelme_record, labelme_shape
 from thingstuff.store.exports.names import file_names
-from thingstuff.store.exports.outlines import outlines
-
-_FEWEST_NUMBERS = 6  # of a polygon
+from thingstuff.store.exports.outlines import has_holes, outlines
 
 
 def write_labelme(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
@@ -61,32 +57,17 @@ def _instance_shapes(instance: Instance, size_hw: tuple[int, int], tolerance_px:
         return
     if isinstance(segmentation, list):
         for polygon in segmentation:
-            yield labelme_shape(instance.label, _points(polygon, instance.place), "polygon")
+            yield labelme_shape(
+                instance.label, checked_polygon(polygon, instance.place).reshape(-1, 2).tolist(), "polygon"
+            )
         return
     crop, (x0, y0, x1, y1) = instance.mask(size_hw)
-    if _has_holes(crop):
+    if has_holes(crop):
         corners = [[float(x0), float(y0)], [float(x1 - 1), float(y1 - 1)]]
         yield labelme_shape(instance.label, corners, "mask") | {"mask": _png_text(crop)}
         return
     for outline in outlines(crop, x0, y0, tolerance_px):
         yield labelme_shape(instance.label, outline.tolist(), "polygon")
-
-
-def _points(polygon: Any, place: str) -> list[list[float]]:
-    try:
-        numbers = np.asarray(polygon, np.float64)
-        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or not np.isfinite(numbers).all():
-            raise ValueError
-        return numbers.reshape(-1, 2).tolist()
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(f"{place}: expected polygons as x, y of 3 corners or more, got {shown(polygon)}") from None
-
-
-def _has_holes(crop: Crop) -> bool:
-    """Whether its outline encloses pixels that are not its own: more than one piece of what is outside."""
-    outside = 1 - np.pad(crop, 1)
-    pieces, _ = cv2.connectedComponents(outside, connectivity=4)
-    return pieces > 2  # the mask counts as one
 
 
 def _png_text(crop: Crop) -> str:

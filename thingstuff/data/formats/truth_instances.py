@@ -8,6 +8,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from thingstuff.data.formats.bounded_masks import bounded_mask
 from thingstuff.data.formats.image_files import image_size_hw
 from thingstuff.data.formats.instance_records import Crop, checked_size_hw, shown
@@ -15,6 +18,8 @@ from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.structures.spans import Box
+
+_FEWEST_NUMBERS = 6  # of a polygon
 
 logger = logging.getLogger(__name__)
 
@@ -98,6 +103,17 @@ def with_masks(images: Sequence[ImageInstances], format_name: str) -> list[Image
         replace(image, instances=[each for each in image.instances if each.segmentation and not each.is_crowd])
         for image in images
     ]
+
+
+def checked_polygon(polygon: Any, place: str) -> NDArray[np.float64]:
+    """x, y, x, y ... of 3 corners or more."""
+    try:
+        numbers = np.asarray(polygon, np.float64)
+        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or numbers.size % 2 or not np.isfinite(numbers).all():
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{place}: expected polygons as x, y of 3 corners or more, got {shown(polygon)}") from None
+    return numbers
 
 
 def _image(record: Record, root: Path, place: str) -> ImageInstances:
