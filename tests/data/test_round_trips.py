@@ -1,6 +1,6 @@
 """COCO -> every format that can be written -> COCO: the same images, categories, instances and pixels.
 
-What a format cannot hold is named here: masks of ids and folders of masks have no crowds, masks of ids have one
+What a format cannot hold is named here: LVIS, masks of ids and folders of masks have no crowds, masks of ids have one
 instance a pixel, and no category ids that 16 bits cannot hold beside the number of the instance.
 """
 
@@ -17,8 +17,14 @@ from thingstuff.data.formats import FORMATS, Source, WriteOptions
 from thingstuff.data.open_data import open_data
 from thingstuff.structures import MaskCrops, PanopticMap
 
-WITH_CROWDS = ("coco", "cvat", "labelme")  # labelme: polygons, and its own masks where a mask has holes
-WITHOUT_CROWDS = ("id_masks", "mask_folders")
+WITH_CROWDS = (
+    "coco",
+    "cvat",
+    "fiftyone",
+    "labelme",
+    "supervisely",
+)  # labelme: polygons, and masks where there are holes
+WITHOUT_CROWDS = ("id_masks", "lvis", "mask_folders")
 TINY = SHARED / "real/coco_tiny"
 
 
@@ -90,13 +96,13 @@ def test_category_ids_that_16_bits_cannot_hold_are_lost_in_masks_of_ids(coco, tm
 
 @pytest.mark.parametrize("name", [*WITH_CROWDS, *WITHOUT_CROWDS])
 def test_categories_have_their_names_and_colours_have_no_say(coco, name, tmp_path):
-    """cvat and labelme know no ids: they are numbered anew; the others keep them."""
+    """cvat, labelme and supervisely know no ids: they are numbered anew; the others keep them."""
     truth = _with_small_ids(_first_images(coco, 3))
     again = _there_and_back(truth, name, tmp_path)
     used = {_name_of(truth, note) for note in truth.annotations}
     ids = {category["name"]: category["id"] for category in again.categories}
     assert used <= set(ids) | {_name_of(truth, note) for note in truth.annotations if note["iscrowd"]}
-    if name in ("coco", "id_masks"):
+    if name in ("coco", "fiftyone", "id_masks", "lvis"):
         assert ids == {category["name"]: category["id"] for category in truth.categories}
 
 

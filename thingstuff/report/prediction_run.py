@@ -35,7 +35,7 @@ from thingstuff.report.picture_files import PictureFiles, things_of
 from thingstuff.store import Store, StoreMeta, StoreWriter
 from thingstuff.store.exports import EXPORTS, ExportOptions
 
-FOR_LABELLING = ("labelme", "cvat")
+FOR_LABELLING = ("labelme", "cvat", "fiftyone")
 
 logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

@@ -26,7 +26,7 @@ def _recognises(path: Path) -> bool:
 
 
 def _read(source: Source) -> SplitTruth:
-    """Records stay as they are, with `file_name` added; a declared name or a URL gives it, as in Detectron2."""
+    """Records stay as they are, but for `file_name`, and `iscrowd`, which is always 0: LVIS has no crowds."""
     path = find_json(source.annotations)
     content = read_coco_json(path)
     stated, faults = content["images"], Faults(source.lenient)
@@ -35,17 +35,18 @@ def _read(source: Source) -> SplitTruth:
         with faults.skipping("images without a name"):
             kept.append(_named(image, f"{path.name}: images[{number}]"))
             rows.append(number)
+    for note in content["annotations"]:
+        note.setdefault("iscrowd", 0)
     notes = faults.settle(str(path))
     further = [folder / inner for folder in (path.parent, path.parent.parent) for inner in (".", "coco")]
     root = source.images or guess_image_root(path, kept, further=further)
     truth = coco_truth(path, content | {"images": kept}, root)
-    is_as_stated = len(kept) == len(stated) and all(one is other for one, other in zip(kept, stated, strict=True))
-    truth = replace(truth, notes=(*truth.notes, *notes), json_path=truth.json_path if is_as_stated else None)
+    truth = replace(truth, notes=(*truth.notes, *notes), json_path=None)
     return truth if len(kept) == len(stated) else _of_images(truth, stated, rows)
 
 
 def _named(image: Record, place: str) -> Record:
-    """The record with a `file_name`: its own, or else the folder and the name at the end of its URL."""
+    """The record with a `file_name`: its own, or else the folder and the name at the end of the URL."""
     name, url = image.get("file_name"), image.get("coco_url")
     from_url = "/".join(PurePosixPath(url).parts[-2:]) if isinstance(url, str) else ""
     is_old = isinstance(name, str) and name.startswith(_OF_2014) and PurePosixPath(from_url).name not in ("", name)
