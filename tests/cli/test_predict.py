@@ -87,7 +87,7 @@ def test_the_store_holds_what_the_model_finds(predict, photos, sharp_weights, tm
 
 
 def test_views_side_by_side_counts_cutouts_and_exports(predict, photos, tmp_path):
-    exports = [part for name in ("coco", "coco_panoptic", "labelme", "cvat") for part in ("--export", name)]
+    exports = [part for name in ("coco", "coco_panoptic", "labelme", "cvat", "fiftyone") for part in ("--export", name)]
     views = ("--view", "instance", "--view", "panoptic", "--side-by-side")
     code, out, error = predict(photos, *views, "--counts", "--cutouts", *exports, recipe=MERGED)
     assert code == 0, error
@@ -110,6 +110,7 @@ def test_views_side_by_side_counts_cutouts_and_exports(predict, photos, tmp_path
         )
     assert (folder / "exports/labelme/north/a.json").exists()
     assert (folder / "exports/cvat/annotations.xml").exists()
+    assert (folder / "exports/fiftyone/data/north/a.png").resolve() == (photos / "north/a.png").resolve()
 
 
 def test_a_second_run_predicts_nothing_and_draws_what_is_new(predict, photos, tmp_path, monkeypatch):

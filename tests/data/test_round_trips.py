@@ -1,8 +1,8 @@
 """COCO -> every format that can be written -> COCO: the same images, categories, instances and pixels.
 
-What a format cannot hold is named here: masks of ids, VOC, YOLO, Label Studio and folders of masks have no crowds;
-masks of ids, VOC and Cityscapes have one instance a pixel; masks of ids and Cityscapes no category ids that 16 bits
-cannot hold beside the number of the instance; and Cityscapes has one crowd of a category in an image.
+What a format cannot hold is named here: LVIS, masks of ids, VOC, YOLO, Label Studio and folders of masks have no
+crowds; masks of ids, VOC and Cityscapes have one instance a pixel; masks of ids and Cityscapes no category ids that 16
+bits cannot hold beside the number of the instance; and Cityscapes has one crowd of a category in an image.
 """
 
 from collections import Counter
@@ -18,8 +18,8 @@ from thingstuff.data.formats import FORMATS, Source, WriteOptions
 from thingstuff.data.open_data import open_data
 from thingstuff.structures import MaskCrops, PanopticMap
 
-WITH_CROWDS = ("coco", "cvat", "labelme", "via")  # labelme: polygons, and its own masks where a mask has holes
-WITHOUT_CROWDS = ("id_masks", "mask_folders", "voc", "yolo", "label_studio")
+WITH_CROWDS = ("coco", "cvat", "fiftyone", "labelme", "supervisely", "via")
+WITHOUT_CROWDS = ("id_masks", "lvis", "mask_folders", "voc", "yolo", "label_studio")
 WITHOUT_OVERLAPS = ("id_masks", "voc", "cityscapes")
 TINY = SHARED / "real/coco_tiny"
 
@@ -94,13 +94,13 @@ def test_category_ids_that_16_bits_cannot_hold_are_lost_in_masks_of_ids(coco, tm
 
 @pytest.mark.parametrize("name", [*WITH_CROWDS, *WITHOUT_CROWDS, "cityscapes"])
 def test_categories_have_their_names_and_colours_have_no_say(coco, name, tmp_path):
-    """Formats of labels alone know no ids: they are numbered anew; coco and id_masks keep them."""
+    """Formats of labels alone know no ids: they are numbered anew; those of COCO's kind and id_masks keep them."""
     truth = _with_small_ids(_first_images(coco, 3))
     again = _there_and_back(truth, name, tmp_path)
     used = {_name_of(truth, note) for note in truth.annotations}
     ids = {category["name"]: category["id"] for category in again.categories}
     assert used <= set(ids) | {_name_of(truth, note) for note in truth.annotations if note["iscrowd"]}
-    if name in ("coco", "id_masks", "cityscapes"):
+    if name in ("coco", "fiftyone", "id_masks", "lvis", "cityscapes"):
         assert ids == {category["name"]: category["id"] for category in truth.categories}
 
 

@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,9 @@ def sound_sets():
         "coco": _of_format("coco", {"annotations.json": _json(_coco())}, "annotations.json"),
         "coco_panoptic": _of_format("coco_panoptic", _panoptic(), "panoptic.json", folder="panoptic"),
         "coco_stuff": _of_format("coco_stuff", {"stuff.json": _json(_stuff())}, "stuff.json"),
+        "lvis": _of_format("lvis", {"annotations.json": _json(_lvis())}, "annotations.json"),
+        "fiftyone": _fiftyone(),
+        "supervisely": _supervisely(),
         "labelme": _of_format("labelme", _labelme(), "labels"),
         "cvat": _of_format("cvat", {"annotations.xml": _cvat()}, "annotations.xml"),
         "via": _of_format("via", {"via.json": _json(_via())}, "via.json"),
@@ -168,6 +172,52 @@ def _stuff():
     notes = [{"image_id": i, "category_id": c, "segmentation": rle.encode(mask), "iscrowd": 0} for i, c, mask in masks]
     annotations = [note | {"id": n, "area": 56, "bbox": [2, 2, 7, 8]} for n, note in enumerate(notes, 1)]
     return {"images": _image_records(), "annotations": annotations, "categories": categories}
+
+
+def _lvis():
+    content = _coco()
+    for image in content["images"]:
+        name = image.pop("file_name")
+        url = f"http://images.cocodataset.org/{name}" if "/" in name else f"/{name}"
+        image |= {"coco_url": url, "neg_category_ids": [1], "not_exhaustive_category_ids": [2]}
+    for category in content["categories"]:
+        category |= {"frequency": "f", "synset": "cat.n.01", "image_count": 2, "instance_count": 3}
+    return content
+
+
+def _fiftyone():
+    content = _coco()
+    for each in (*content["categories"], *content["annotations"]):
+        each |= {key: each[key] - 1 for key in ("id", "category_id") if key in each}
+    files = {f"data/{name.removeprefix('images/')}": data for name, data in _image_files().items()}
+
+    def read(folder):
+        return {"data": FORMATS["fiftyone"].read(Source(folder))}
+
+    return Sound(files | {"labels.json": _json(content)}, ("labels.json",), read)
+
+
+def _supervisely():
+    packed = base64.b64encode(zlib.compress(_png(_map(255, shape=(10, 9))[2:, 2:]))).decode()
+    ring = [[2, 3], [9, 3], [9, 8], [2, 8]]
+    points = [("cat", "polygon", ring, [[[4, 4], [6, 4], [6, 6]]]), ("dog", "rectangle", [[9, 1], [14.5, 4]], [])]
+    points += [("cat", "line", [[1, 2], [3, 4]], [])]
+    objects = [
+        {"classTitle": a, "geometryType": b, "tags": [], "points": {"exterior": c, "interior": d}}
+        for a, b, c, d in points
+    ]
+    bitmap = {"classTitle": "dog", "geometryType": "bitmap", "bitmap": {"data": packed, "origin": [3, 12]}}
+    objects += [bitmap | {"tags": [{"name": "iscrowd"}]}]
+    label = _json({"tags": [], "size": {"height": HEIGHT, "width": WIDTH}, "objects": objects})
+    classes = [{"title": name, "shape": "any", "color": "#0a1bff"} for name in ("cat", "dog")]
+    damaged = {"meta.json": _json({"classes": classes, "tags": []})}
+    damaged |= {f"{name}.json": label for name in ("day/ann/a.png", "night/ann/c.png")}
+    images = dict(zip(("day/img/a.png", "night/img/c.png"), _image_files().values(), strict=True))
+
+    def read(folder):
+        return {"data": FORMATS["supervisely"].read(Source(folder))}
+
+    return Sound(images | damaged, tuple(damaged), read)
 
 
 def _labelme():

@@ -74,10 +74,11 @@ def _add_convert(commands: Any) -> None:
 def _add_output(add: Any, form: str | None) -> None:
     """Where written data goes, and in which format; None: that must be said."""
     default = "" if form is None else f" (default {form})"
-    text = (
-        "coco, coco_panoptic, labelme, cvat, via, label_studio, yolo, voc, mask_folders, cityscapes, id_masks, "
-        f"semantic{default}"
+    formats = (
+        *("coco", "coco_panoptic", "lvis", "fiftyone", "supervisely", "labelme", "cvat", "via", "label_studio"),
+        *("yolo", "voc", "mask_folders", "cityscapes", "id_masks", "semantic"),
     )
+    text = f"{', '.join(formats)}{default}"
     if form is None:
         text = f"{text}, {', '.join(PANOPTIC_FORMS)}"
     add("--to", required=form is None, default=form, metavar="FORMAT", help=text)

@@ -20,7 +20,7 @@ from thingstuff.errors import ConfigError
 
 VIEWS = ("box", "semantic", "instance", "panoptic")
 MODES = ("exact", "fp32", "fast")
-EXPORTS = ("coco", "coco_panoptic", "labelme", "cvat")
+EXPORTS = ("coco", "coco_panoptic", "labelme", "cvat", "fiftyone")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -18,7 +18,7 @@ from typing import Any
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError, DataError
 
-EXPORTED = ("coco", "coco_panoptic", "cvat", "labelme")
+EXPORTED = ("coco", "coco_panoptic", "cvat", "fiftyone", "labelme")
 LABEL_THRESH = 0.5  # of what goes to a labeller
 
 
@@ -46,7 +46,9 @@ def _command(commands: Any, name: str, run: Any, text: str) -> Any:
 
 def _add_import(commands: Any) -> None:
     add = _command(commands, "import", _import, "results of another program as a store")
-    add("results", type=Path, metavar="RESULTS", help="a COCO JSON of results, or a folder of Ultralytics or Cityscapes")
+    add(
+        "results", type=Path, metavar="RESULTS", help="a COCO JSON of results, or a folder of Ultralytics or Cityscapes"
+    )
     add("--data", required=True, metavar="DATA", help="a declaration, a registered name, or annotations")
     add("--split", metavar="NAME", help="of DATA, where it has several")
     add("--output", type=Path, required=True, metavar="DIR", help="the store goes to DIR/predictions/NAME_SPLIT")
@@ -71,10 +73,17 @@ def _add_export(commands: Any) -> None:
     add("store", type=Path, metavar="STORE", help="a store, or predict.py's output")
     add("--to", required=True, choices=EXPORTED, help="of the result")
     add("--output", type=Path, required=True, metavar="DIR", help="where the files go")
-    add("--score-thresh", type=float, metavar="T", help=f"leave out what scores less (for labelling {LABEL_THRESH}, else 0)")
+    add(
+        "--score-thresh",
+        type=float,
+        metavar="T",
+        help=f"leave out what scores less (for labelling {LABEL_THRESH}, else 0)",
+    )
     add("--stuff", action="store_true", help="regions of stuff too, for labelling")
     add("--images", type=Path, metavar="DIR", help="where the images are (default: where they were)")
-    add("--tolerance", type=float, default=0.5, metavar="PX", help="how far polygons may run beside masks (default 0.5)")
+    add(
+        "--tolerance", type=float, default=0.5, metavar="PX", help="how far polygons may run beside masks (default 0.5)"
+    )
     add("--overwrite", action="store_true", help="replace files of an earlier export, which may hold corrections")
 
 

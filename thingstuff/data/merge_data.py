@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from thingstuff.data.category_lists import with_category_ids
 from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
@@ -36,7 +37,7 @@ def merge(data: Sequence[SplitTruth], names: Sequence[str]) -> SplitTruth:
     _refuse_half(parts)
     categories, category_ids = _categories(parts)
     root = Path(os.path.commonpath([part.root for part in parts]))
-    images, image_ids = _images(parts, root)
+    images, image_ids = _images(parts, root, category_ids)
     annotations = None
     if parts[0].truth.annotations is not None:
         annotations = _annotations(parts, image_ids, category_ids)
@@ -123,12 +124,14 @@ def _one(here: Record, there: Record, what: str) -> Record:
     return {**there, **here}
 
 
-def _images(parts: Sequence[_Part], root: Path) -> tuple[list[Record], list[dict[Any, int]]]:
+def _images(
+    parts: Sequence[_Part], root: Path, category_ids: Sequence[Mapping[Any, int]]
+) -> tuple[list[Record], list[dict[Any, int]]]:
     """The image records, and for each data set its image ids -> the new ones."""
     images: list[Record] = []
     places: dict[str, str] = {}
     new_ids: list[dict[Any, int]] = []
-    for part in parts:
+    for part, categories in zip(parts, category_ids, strict=True):
         folder, real = part.root, part.root.resolve()
         ids: dict[Any, int] = {}
         for number, image in enumerate(part.truth.images):
@@ -146,7 +149,7 @@ def _images(parts: Sequence[_Part], root: Path) -> tuple[list[Record], list[dict
             places[path] = place
             ids[own] = len(images) + 1
             file_name = (folder / os.path.normpath(name)).relative_to(root).as_posix()
-            images.append({**image, "id": ids[own], "file_name": file_name})
+            images.append({**with_category_ids(image, categories), "id": ids[own], "file_name": file_name})
         new_ids.append(ids)
     return images, new_ids
 

@@ -60,7 +60,8 @@ def registered_truth(name: str) -> SplitTruth:
     if metadata.get("label_divisor") is not None and panoptic_json:  # the standard convention: one panoptic file
         return _panoptic(metadata, root)
     records = load_records(name)
-    truth = FORMATS["coco"].read(Source(Path(json_file), root)) if json_file else _of_records(name, records, metadata)
+    form = FORMATS["lvis" if metadata.get("evaluator_type") == "lvis" else "coco"]
+    truth = form.read(Source(Path(json_file), root)) if json_file else _of_records(name, records, metadata)
     truth = _with_stuff(truth, records, metadata)
     if panoptic_json:
         truth = replace(truth, panoptic=_panoptic(metadata, root).panoptic)

@@ -30,14 +30,14 @@ class MergedStore:
 def merge_stores(things: Store, stuff: Store, rule: Rule, folder: Path) -> MergedStore:
     """The detections of `things` over the stuff of `stuff`, which may be one store, image by image into `folder`.
 
-    Stuff is a store's label maps, or where it has none that of its panoptic maps. Both must be of the same images. A run
-    that was stopped goes on behind its last image.
+    Stuff is a store's label maps, or where it has none that of its panoptic maps. Both must be of the same images. A
+    run that was stopped goes on behind its last image.
     """
-    categories = _joined(things, stuff)
+    categories, keys = _joined(things, stuff), things.keys()
     _refuse_other_images(things, stuff)
     totals = LedgerTotals()
     with StoreWriter.open(folder, _meta(things, stuff, rule, categories)) as writer:
-        missing = [key for key in things.keys() if key not in writer]
+        missing = [key for key in keys if key not in writer]
         for image in _merged(things, stuff, categories, rule, missing, totals):
             writer.append(image)
     return MergedStore(folder, len(missing), len(things) - len(missing), totals)
@@ -51,14 +51,14 @@ def _merged(
         if image.detections is None:
             raise DataError(f"{things.folder}: {key!r} has no detections")
         if stuff_map.shape != (image.height, image.width):
-            raise DataError(f"{key!r} is {image.width} x {image.height} in {things.folder}, and of another size in {stuff.folder}")
+            raise DataError(
+                f"{key!r} is {image.width} x {image.height} in {things.folder}, and of another size in {stuff.folder}"
+            )
         panoptic, ledger = merge(image.detections, stuff_map, categories, rule)
         totals.add(ledger)
         records = tuple(ledger.records())
         size = (image.height, image.width)
-        yield PredictedImage(
-            key, *size, image.image_id, image.detections, stuff_map, panoptic, records, image.source
-        )
+        yield PredictedImage(key, *size, image.image_id, image.detections, stuff_map, panoptic, records, image.source)
 
 
 def _stuff_map(store: Store, key: str) -> NDArray[np.uint16]:
@@ -84,11 +84,14 @@ def _joined(things: Store, stuff: Store) -> Categories:
 
 
 def _refuse_other_images(things: Store, stuff: Store) -> None:
-    missing = [key for key in things.keys() if key not in stuff]
-    if not things.keys():
+    keys = things.keys()
+    missing = [key for key in keys if key not in stuff]
+    if not keys:
         raise DataError(f"{things.folder} is empty: no image was predicted")
     if missing:
-        raise DataError(f"{stuff.folder} has no {missing[0]!r} ({len(missing)} of {len(things)} images are missing there)")
+        raise DataError(
+            f"{stuff.folder} has no {missing[0]!r} ({len(missing)} of {len(things)} images are missing there)"
+        )
     roots = {store.meta.image_root for store in (things, stuff)} - {None}
     if len(roots) > 1:
         raise DataError(f"{things.folder} and {stuff.folder} are of images in {' and '.join(sorted(map(str, roots)))}")

@@ -33,9 +33,7 @@ from thingstuff.report.counts import Counts
 from thingstuff.report.drawing import Drawing
 from thingstuff.report.picture_files import PictureFiles, things_of
 from thingstuff.store import Store, StoreMeta, StoreWriter
-from thingstuff.store.exports import EXPORTS, ExportOptions
-
-FOR_LABELLING = ("labelme", "cvat")
+from thingstuff.store.exports import EXPORTS, FOR_LABELLING, ExportOptions
 
 logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")

@@ -79,18 +79,22 @@ def png_kind(path: Path | str) -> str:
         return NO_PNG
 
 
-def read_mask_png(source: Path | str | bytes, name: str = "") -> NDArray[np.uint8]:
+def read_mask_png(source: Path | str | bytes, name: str = "", *, by_alpha: bool = False) -> NDArray[np.uint8]:
     """H x W uint8 of 0 and 1 from a PNG of any kind: 1 where a pixel is neither black nor fully transparent.
 
-    `source` is a path, or the bytes of a file, of which messages speak as `name`.
+    `source` is a path, or the bytes of a file, of which messages speak as `name`. With `by_alpha` only transparency
+    counts where the PNG has any, whatever its colours are.
     """
     name = name or str(source)
     header, data = _opened(source, name) if isinstance(source, bytes) else _read(Path(source))
     image = _imdecode(data, header, name)
     if image.ndim == 2:
         return np.asarray(image != 0).view(np.uint8)
+    has_alpha = image.shape[2] == 4
+    if has_alpha and by_alpha:
+        return np.asarray(image[..., 3] != 0).view(np.uint8)
     colored = (image[..., :3] != 0).any(axis=2)
-    return np.asarray(colored if image.shape[2] == 3 else colored & (image[..., 3] != 0)).view(np.uint8)
+    return np.asarray(colored & (image[..., 3] != 0) if has_alpha else colored).view(np.uint8)
 
 
 def write_png(path: Path | str, image: NDArray[Any]) -> None:

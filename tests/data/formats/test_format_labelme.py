@@ -29,6 +29,7 @@ from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories, Category, MaskCrops
 
+WRITTEN = ("labelme", "cvat", "id_masks", "lvis", "mask_folders", "supervisely")
 SQUARE = [[2, 3], [6, 3], [6, 8], [2, 8]]
 
 
@@ -324,7 +325,7 @@ def test_holes_parts_boxes_and_crowds_are_kept(tmp_path):
     assert again.annotations[2]["segmentation"] == [[1, 2, 4.5, 2, 4.5, 6, 1, 6]]
 
 
-@pytest.mark.parametrize("name", ["labelme", "cvat", "via", "label_studio", "id_masks", "mask_folders"])
+@pytest.mark.parametrize("name", [*WRITTEN, "fiftyone"])
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
@@ -346,7 +347,7 @@ def test_what_no_file_can_hold_is_refused(tmp_path, name, changed, message):
         FORMATS[name].write(dataclasses.replace(truth, **changed), tmp_path / "out", WriteOptions())
 
 
-@pytest.mark.parametrize("name", ["labelme", "cvat", "via", "label_studio", "id_masks", "mask_folders"])
+@pytest.mark.parametrize("name", WRITTEN)
 @pytest.mark.parametrize(
     "segmentation",
     [[[1, 2]], [["x"] * 6], {"size": [9, 9], "counts": [81]}, {"size": [HEIGHT, WIDTH], "counts": "~"}, "x", 5],

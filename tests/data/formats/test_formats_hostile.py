@@ -100,7 +100,7 @@ def test_a_file_name_with_control_characters_is_one_line(tmp_path):
     assert str(caught.value).isprintable()
 
 
-@pytest.mark.parametrize("name", ["coco", "id_masks", "mask_folders"])
+@pytest.mark.parametrize("name", ["coco", "fiftyone", "id_masks", "lvis", "mask_folders"])
 def test_what_is_nested_too_deeply_to_be_written(tmp_path, name):
     """NaN, so that the records are taken apart."""
     value = content()

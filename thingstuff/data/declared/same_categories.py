@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from thingstuff.data.category_lists import with_category_ids
 from thingstuff.data.declared.joined_categories import joined_categories
 from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.truth import Record, SplitTruth
@@ -79,6 +80,7 @@ def _with(split: SplitTruth, wanted: list[Record], why: str) -> SplitTruth:
     return replace(
         split,
         categories=categories,
+        images=[with_category_ids(image, moved) for image in split.images],
         annotations=kept,
         annotation_places=places,
         stuff=stuff,

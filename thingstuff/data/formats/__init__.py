@@ -9,13 +9,16 @@ from thingstuff.data.formats.coco import COCO
 from thingstuff.data.formats.coco_panoptic import COCO_PANOPTIC
 from thingstuff.data.formats.coco_stuff import COCO_STUFF
 from thingstuff.data.formats.cvat import CVAT
+from thingstuff.data.formats.fiftyone import FIFTYONE
 from thingstuff.data.formats.format import PATH_OPTIONS, Format, Source, WriteOptions
 from thingstuff.data.formats.id_masks import ID_MASKS
 from thingstuff.data.formats.image_files import files_below
 from thingstuff.data.formats.label_studio import LABEL_STUDIO
 from thingstuff.data.formats.labelme import LABELME
+from thingstuff.data.formats.lvis import LVIS
 from thingstuff.data.formats.mask_folders import MASK_FOLDERS
 from thingstuff.data.formats.semantic import SEMANTIC
+from thingstuff.data.formats.supervisely import SUPERVISELY
 from thingstuff.data.formats.via import VIA
 from thingstuff.data.formats.voc import VOC
 from thingstuff.data.formats.yolo import YOLO
@@ -25,7 +28,8 @@ from thingstuff.errors import DataError
 FORMATS: dict[str, Format] = {
     f.name: f
     for f in (
-        *(COCO_PANOPTIC, COCO_STUFF, COCO, CVAT, VIA, LABEL_STUDIO, LABELME, YOLO),
+        *(COCO_PANOPTIC, COCO_STUFF, FIFTYONE, LVIS, COCO),
+        *(SUPERVISELY, CVAT, VIA, LABEL_STUDIO, LABELME, YOLO),
         *(VOC, MASK_FOLDERS, CITYSCAPES, ID_MASKS, SEMANTIC),
     )
 }

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from thingstuff.data.formats.coco_ends import coco_ends
 from thingstuff.data.formats.coco_images import guess_image_root
@@ -20,13 +22,18 @@ def _recognises(path: Path) -> bool:
 def _read(source: Source) -> SplitTruth:
     path = find_json(source.annotations)
     content = read_coco_json(path)
+    return coco_truth(path, content, source.images or guess_image_root(path, content["images"]))
+
+
+def coco_truth(path: Path, content: Mapping[str, Any], image_root: Path) -> SplitTruth:
+    """The truth of a JSON that is read, in which images, annotations and categories are lists of dictionaries."""
     images, annotations, categories = content["images"], content["annotations"], content["categories"]
     root = _unused_root(categories, annotations)
     used = [category for category in categories if category is not root]
     note = "" if root is None else f"{path}: the category {root['name']!r} (id 0) only groups the others: left out"
     return SplitTruth(
         name=str(path),
-        image_root=source.images or guess_image_root(path, images),
+        image_root=image_root,
         categories=used,
         images=images,
         annotations=annotations,

@@ -33,6 +33,14 @@ class CocoEnds:
         return '"segments_info"' in self.head or '"segments_info"' in self.tail
 
     @property
+    def is_lvis(self) -> bool:
+        """Images say what is absent from them, or categories have LVIS's fields."""
+        ends = (self.head, self.tail)
+        if any(key in end for end in ends for key in ('"neg_category_ids"', '"not_exhaustive_category_ids"')):
+            return True
+        return any('"synset"' in end and '"frequency"' in end for end in ends)
+
+    @property
     def is_stuff(self) -> bool:
         """Categories are COCO's stuff, or none is said to be a thing and the name speaks of stuff alone."""
         name = self.path.stem.lower()

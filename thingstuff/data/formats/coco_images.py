@@ -12,15 +12,18 @@ from thingstuff.data.truth import Record
 _PROBES = 5
 
 
-def guess_image_root(json_path: Path, images: Sequence[Record], maps: Path | None = None) -> Path:
+def guess_image_root(
+    json_path: Path, images: Sequence[Record], maps: Path | None = None, further: Sequence[Path] = ()
+) -> Path:
     """The first folder near the JSON that has some of the images; else the first that has the right name; else its own.
 
     As COCO lays it out (`annotations/instances_train2017.json` and `train2017/`), as Roboflow does (beside the images),
-    and with `images/` between. `maps` is a folder of label maps, whose names may be those of the images.
+    and with `images/` between. `maps` is a folder of label maps, whose names may be those of the images; `further`
+    are folders that count only if they have some.
     """
     near = [folder for folder in dict.fromkeys(_candidates(json_path)) if folder != maps]
     names = _probes(images)
-    for folder in near:
+    for folder in (*near, *further):
         if any(os.path.isfile(folder / name) for name in names):  # noqa: PTH113  Path.is_file raises for long names
             return folder
     named = [folder for folder in near if folder != json_path.parent and folder.is_dir()]

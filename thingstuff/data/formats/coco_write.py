@@ -21,14 +21,18 @@ def write_coco(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
 
     Without copies the JSON names the images as before, relative to `truth.image_root`.
     """
+    return write_coco_files(truth, folder / "annotations.json", folder / "images", options)
+
+
+def write_coco_files(truth: SplitTruth, path: Path, image_folder: Path, options: WriteOptions) -> Path:
+    """The same with other names for the JSON and for the folder of copied images."""
     if truth.annotations is None:
         raise DataError(
             f"{truth.name} has no instances, which COCO's format is about: choose coco_panoptic or semantic"
         )
     if options.copy_images:
-        copy_images(truth, folder / "images")
+        copy_images(truth, image_folder)
     head = {"images": truth.images, "categories": truth.categories}
-    path = folder / "annotations.json"
     with nested_refused(truth.name):
         write_json_list(path, head, truth.annotations)
     return path

@@ -23,7 +23,11 @@ def copy_below(name: Any, root: Path, folder: Path, place: str) -> None:
     """`root/name` to `folder/name`; `place` is the record that names it."""
     if not isinstance(name, str) or not is_inside(name):
         raise DataError(f"{place}: expected a file_name below its folder, got {shown(name)}")
-    target = folder / name
+    copy_as(name, root, folder / name, place)
+
+
+def copy_as(name: str, root: Path, target: Path, place: str) -> None:
+    """`root/name` to `target`."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / name, target)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import cv2
-import numpy as np
 
 from thingstuff.data.formats.copy_images import copy_images
 from thingstuff.data.formats.format import WriteOptions
@@ -20,7 +19,7 @@ from thingstuff.files import write_json
 from thingstuff.progress import watched
 from thingstuff.store.exports.labelme_record import labelme_record, labelme_shape
 from thingstuff.store.exports.names import file_names
-from thingstuff.store.exports.outlines import outlines
+from thingstuff.store.exports.outlines import has_holes, outlines
 
 
 def write_labelme(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
@@ -61,19 +60,12 @@ def _instance_shapes(instance: Instance, size_hw: tuple[int, int], tolerance_px:
             yield labelme_shape(instance.label, polygon_points(polygon, instance.place), "polygon")
         return
     crop, (x0, y0, x1, y1) = instance.mask(size_hw)
-    if _has_holes(crop):
+    if has_holes(crop):
         corners = [[float(x0), float(y0)], [float(x1 - 1), float(y1 - 1)]]
         yield labelme_shape(instance.label, corners, "mask") | {"mask": _png_text(crop)}
         return
     for outline in outlines(crop, x0, y0, tolerance_px):
         yield labelme_shape(instance.label, outline.tolist(), "polygon")
-
-
-def _has_holes(crop: Crop) -> bool:
-    """Whether its outline encloses pixels that are not its own: more than one piece of what is outside."""
-    outside = 1 - np.pad(crop, 1)
-    pieces, _ = cv2.connectedComponents(outside, connectivity=4)
-    return pieces > 2  # the mask counts as one
 
 
 def _png_text(crop: Crop) -> str:

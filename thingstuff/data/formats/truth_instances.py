@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from thingstuff.data.formats.bounded_masks import bounded_mask
 from thingstuff.data.formats.image_files import image_size_hw
@@ -91,15 +92,20 @@ def instances_by_image(truth: SplitTruth) -> list[ImageInstances]:
     return list(by_id.values())
 
 
-def polygon_points(polygon: Any, place: str) -> list[list[float]]:
-    """[x, y, x, y, ...] -> [[x, y], ...], as formats have it that hold polygons."""
+def polygon_numbers(polygon: Any, place: str) -> NDArray[np.float64]:
+    """x, y, x, y ... of 3 corners or more."""
     try:
         numbers = np.asarray(polygon, np.float64)
-        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or not np.isfinite(numbers).all():
+        if numbers.ndim != 1 or numbers.size < _FEWEST_NUMBERS or numbers.size % 2 or not np.isfinite(numbers).all():
             raise ValueError
-        return numbers.reshape(-1, 2).tolist()
     except (TypeError, ValueError, OverflowError):
         raise DataError(f"{place}: expected polygons as x, y of 3 corners or more, got {shown(polygon)}") from None
+    return numbers
+
+
+def polygon_points(polygon: Any, place: str) -> list[list[float]]:
+    """[x, y, x, y, ...] -> [[x, y], ...], as formats have it that hold polygons."""
+    return polygon_numbers(polygon, place).reshape(-1, 2).tolist()
 
 
 def with_masks(

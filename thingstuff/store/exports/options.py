@@ -14,9 +14,9 @@ from thingstuff.structures import Detections
 class ExportOptions:
     """`score_thresh`: leave out what scores less; None keeps all, and what has no score is always kept.
 
-    For pre-labelling (`labelme`, `cvat`) alone: `include_stuff` writes the stuff regions too, `tolerance_px` is how
-    far a polygon may run beside the mask's outline, `image_root` is where the images lie if they are not to be looked
-    for beside the JSON files, and `overwrite` replaces JSON files that are there.
+    For what people look at (`labelme`, `cvat`, `fiftyone`) alone: `include_stuff` writes the stuff regions too,
+    `tolerance_px` is how far a polygon may run beside the mask's outline, `image_root` is where the images lie if they
+    are not to be looked for beside the JSON files, and `overwrite` replaces LabelMe's files that are there.
     """
 
     score_thresh: float | None = None

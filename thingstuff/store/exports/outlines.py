@@ -49,3 +49,10 @@ def one_outline(crop: NDArray[np.uint8], x0: int, y0: int, tolerance_px: float =
         nearest = int(((whole - ring[0]) ** 2).sum(axis=1).argmin())
         whole = np.concatenate([whole[: nearest + 1], ring, ring[:1], whole[nearest:]])
     return whole
+
+
+def has_holes(crop: NDArray[np.uint8]) -> bool:
+    """Whether its outline encloses pixels that are not its own: more than one piece of what is outside."""
+    outside = 1 - np.pad(crop, 1)
+    pieces, _ = cv2.connectedComponents(outside, connectivity=4)
+    return pieces > 2  # the mask counts as one
