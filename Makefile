@@ -39,8 +39,9 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto
 
+# two of the long ones at a time: some need gigabytes
 test-full: test
-	$(BIN)/python -m pytest -m slow
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist worksteal
 
 check: $(READY)
 	$(BIN)/ruff format --check .

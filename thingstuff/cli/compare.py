@@ -3,7 +3,7 @@
 Examples:
   compare.py output/photos                         one store: its instances against its panoptic map
   compare.py output/two_models output/one_network  several stores of the same images
-  compare.py output/photos other_results.json      with results of another program, in COCO's format
+  compare.py output/photos other_results.json      with results of another program, as store.py imports them
 """
 
 from __future__ import annotations
@@ -27,7 +27,13 @@ def build_parser() -> argparse.ArgumentParser:
         prog="compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("stores", type=Path, nargs="+", metavar="STORE", help="a store, predict.py's output, or a COCO JSON of results")
+    add(
+        "stores",
+        type=Path,
+        nargs="+",
+        metavar="STORE",
+        help="a store, predict.py's output, or results of another program",
+    )
     add_dataset(parser)
     add("--output", type=Path, default=Path("output/compare"), metavar="DIR", help="default: output/compare")
     add("--ground-truth", metavar="NAME|FILE", help="default: the data set that the first store was made of")
@@ -64,7 +70,7 @@ def _compare(args: argparse.Namespace) -> int:
 def _check(args: argparse.Namespace) -> None:
     for store in args.stores:
         if not store.exists():
-            raise DataError(f"there is no store at {store}: give the output folder of predict.py, or a COCO JSON")
+            raise DataError(f"there is no store at {store}: give the output folder of predict.py, or results")
     check_draws(args)
     if args.images < 0:
         raise ConfigError(f"--images must be 0 or more, got {args.images}")

@@ -9,6 +9,7 @@ from pathlib import Path
 from thingstuff.data.formats.cvat_file import CvatImage, CvatLabel, read_cvat_file
 from thingstuff.data.formats.cvat_shapes import instances_of
 from thingstuff.data.formats.cvat_write import write_cvat
+from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.format import CROWDS, INSTANCES, Format, Source
 from thingstuff.data.formats.instance_records import Instances, categories_of, checked_size_hw, shown
 from thingstuff.data.truth import Record, SplitTruth
@@ -37,15 +38,18 @@ def read_cvat(source: Source) -> SplitTruth:
     found, left_out = Instances(), Counter[str]()
     images: list[Record] = []
     places = []
+    faults = Faults(source.lenient)
 
     def add(image: CvatImage) -> None:
-        size_hw = checked_size_hw(image.height, image.width, image.place)
-        images.append({"id": image.id, "file_name": image.name, "width": image.width, "height": image.height})
-        places.append(image.place)
-        instances, others = instances_of(image)
-        left_out.update(others)
-        for each in instances:
-            found.add(image.id, each.label, each.shape(size_hw), each.place, each.is_crowd)
+        with faults.skipping("images that cannot be read"):
+            size_hw = checked_size_hw(image.height, image.width, image.place)
+            instances, others = instances_of(image)
+            shapes = [each.shape(size_hw) for each in instances]
+            images.append({"id": image.id, "file_name": image.name, "width": image.width, "height": image.height})
+            places.append(image.place)
+            left_out.update(others)
+            for each, shape in zip(instances, shapes, strict=True):
+                found.add(image.id, each.label, shape, each.place, each.is_crowd)
 
     labels = read_cvat_file(path, add)
     categories, notes = _categories(source, labels, found)
@@ -57,7 +61,7 @@ def read_cvat(source: Source) -> SplitTruth:
         annotations=found.categorised(categories),
         annotation_places=found.places,
         image_places=places,
-        notes=(*notes, *_left_out(left_out)),
+        notes=(*notes, *_left_out(left_out), *faults.settle(str(path))),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation.skips import Skips
@@ -28,8 +29,12 @@ class Faults(Skips):
 
     def settle(self, name: str) -> tuple[str, ...]:
         """The notes for whoever reads a report; DataError where something is wrong and nobody said that it may be."""
-        if self.lenient or not self.counts:
-            return tuple(self.lines())
+        if not self.lenient and self.counts:
+            self.refuse(name)
+        return tuple(self.lines())
+
+    def refuse(self, name: str) -> NoReturn:
+        """For a reader that has nothing left, lenient or not."""
         ordered = sorted(self.counts.items(), key=lambda each: -each[1])
         named = "; ".join(f"{count} {kind} ({self.firsts[kind]})" for kind, count in ordered[:_NAMED])
         more = f" and {len(ordered) - _NAMED} other kinds" if len(ordered) > _NAMED else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.format import INSTANCES, Format, Source
 from thingstuff.data.formats.id_mask_values import instances_of_values
 from thingstuff.data.formats.id_masks_write import write_id_masks
@@ -43,14 +44,18 @@ def read_id_masks(source: Source) -> SplitTruth:
     masks, notes = _pairs(folder, root, options)
     divisor = _divisor(options)
     found, images, stuff = Instances(), [], 0
-    for number, (file_name, mask) in enumerate(watched(masks.items(), f"reading {folder.name}"), 1):
-        values = instances_of_values(read_label_png(folder / mask, rgb_ids=True), str(folder / mask))
-        images.append(image_record(number, file_name, root, values.size_hw))
-        for value, shape in zip(values.ids, values.shapes, strict=True):
-            if divisor and value < divisor:
-                stuff += 1
-            else:
-                found.add(number, value // divisor if divisor else 1, shape, f"{mask}: id {value}")
+    faults, places = Faults(source.lenient), []
+    for file_name, mask in watched(masks.items(), f"reading {folder.name}"):
+        with faults.skipping("masks that cannot be read"):
+            values = instances_of_values(read_label_png(folder / mask, rgb_ids=True), str(folder / mask))
+            number = len(images) + 1
+            images.append(image_record(number, file_name, root, values.size_hw))
+            places.append(mask)
+            for value, shape in zip(values.ids, values.shapes, strict=True):
+                if divisor and value < divisor:
+                    stuff += 1
+                else:
+                    found.add(number, value // divisor if divisor else 1, shape, f"{mask}: id {value}")
     if stuff:
         notes.append(f"left out: {stuff} regions with values below the divisor {divisor}, which are no instances")
     categories = _categories(options, found, divisor, folder)
@@ -61,8 +66,8 @@ def read_id_masks(source: Source) -> SplitTruth:
         images=images,
         annotations=found.annotations if divisor else found.all_as(categories[0]["id"]),
         annotation_places=found.places,
-        image_places=list(masks.values()),
-        notes=tuple(notes),
+        image_places=places,
+        notes=(*notes, *faults.settle(str(folder))),
     )
 
 

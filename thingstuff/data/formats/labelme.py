@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.format import CROWDS, INSTANCES, Format, Source
 from thingstuff.data.formats.image_files import files_below, first_files
 from thingstuff.data.formats.instance_records import Instances, categories_of, shown
@@ -33,8 +34,10 @@ def read_labelme(source: Source) -> SplitTruth:
     Image ids are running numbers in the order of the files. Without `images` each image is where its file says it is.
     """
     folder, names = _files(source.annotations)
-    ignored = _ignored(source)
-    files = [read_labelme_file(folder, name) for name in watched(names, f"reading {source.annotations.name}")]
+    ignored, faults = _ignored(source), Faults(source.lenient)
+    files = list(_read_files(folder, watched(names, f"reading {source.annotations.name}"), faults))
+    if not files:
+        faults.refuse(str(source.annotations))
     root = source.images or common_root(folder, files)
     file_names = file_names_in(root, folder, files)
     images: list[Record] = []
@@ -44,8 +47,9 @@ def read_labelme(source: Source) -> SplitTruth:
         size = {} if size_hw is None else {"width": size_hw[1], "height": size_hw[0]}
         images.append({"id": number, "file_name": file_name, **size})
         for each in file.instances:
-            if each.label not in ignored:
-                found.add(number, each.label, each.shape(size_hw), each.place, each.is_crowd)
+            with faults.skipping("shapes that cannot be drawn"):
+                if each.label not in ignored:
+                    found.add(number, each.label, each.shape(size_hw), each.place, each.is_crowd)
     categories, notes = categories_of(source.categories, found.labels())
     return SplitTruth(
         name=str(source.annotations),
@@ -54,9 +58,15 @@ def read_labelme(source: Source) -> SplitTruth:
         images=images,
         annotations=found.categorised(categories),
         annotation_places=found.places,
-        image_places=names,
-        notes=(*notes, *_left_out(files, ignored)),
+        image_places=[file.name for file in files],
+        notes=(*notes, *_left_out(files, ignored), *faults.settle(str(source.annotations))),
     )
+
+
+def _read_files(folder: Path, names: Iterable[str], faults: Faults) -> Iterator[LabelmeFile]:
+    for name in names:
+        with faults.skipping("files that cannot be read"):
+            yield read_labelme_file(folder, name)
 
 
 def _files(annotations: Path) -> tuple[Path, list[str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path, PurePosixPath
 
+from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.format import INSTANCES, Format, Source
 from thingstuff.data.formats.image_files import folders_below, image_record
 from thingstuff.data.formats.instance_records import Instances, categories_of, mask_shapes, trimmed
@@ -40,12 +41,14 @@ def read_mask_folders(source: Source) -> SplitTruth:
     if way not in _WAYS:
         raise options.refusal("class_from", f"one of {', '.join(_WAYS)}")
     paired = masks_by_image(source, has_classes=way == "folder")
-    found, images = Instances(), []
+    found, images, faults = Instances(), [], Faults(source.lenient)
     for number, (file_name, masks) in enumerate(watched(paired.masks.items(), f"reading {source.annotations.name}"), 1):
-        shapes = [_shape(paired.folder / mask) for mask in masks]
-        for mask, shape in zip(masks, shapes, strict=True):
-            found.add(number, _class(mask, way), shape, mask)
-        size_hw = tuple(shapes[0]["segmentation"]["size"]) if shapes else None
+        size_hw = None
+        for mask in masks:
+            with faults.skipping("masks that cannot be read"):
+                label, shape = _class(mask, way), _shape(paired.folder / mask)
+                found.add(number, label, shape, mask)
+                size_hw = size_hw or tuple(shape["segmentation"]["size"])
         images.append(image_record(number, file_name, paired.image_root, size_hw))
     categories, notes = _categories(options, way, found, source.annotations)
     return SplitTruth(
@@ -56,7 +59,7 @@ def read_mask_folders(source: Source) -> SplitTruth:
         annotations=found.all_as(categories[0]["id"]) if way == "none" else found.categorised(categories),
         annotation_places=found.places,
         image_places=list(paired.masks),
-        notes=(*notes, *paired.notes),
+        notes=(*notes, *paired.notes, *faults.settle(str(source.annotations))),
     )
 
 
