@@ -87,7 +87,7 @@ def test_convert_there_and_back(run_tool, small_shapes, tmp_path):
     assert_one_line(error, "there is something already", "give a new folder")
     code, _, error = run_tool("dataset", "convert", "shapes_val", "--to", "pascal", "--output", tmp_path / "x")
     assert code == 2
-    assert_one_line(error, "pascal", "choose one of coco_panoptic, coco")
+    assert_one_line(error, "pascal", "choose one of coco_panoptic, fiftyone, lvis, coco")
 
 
 def test_split_and_merge_keep_every_image_once(run_tool, small_shapes, tmp_path):

@@ -189,6 +189,7 @@ _YAML_PIECES = (
     *("{train: 0.5, val: 0.5}", "{train: 1e-9, val: .nan}", "{train: 0.3}", "[train, val]", "{train: {list: ..}}"),
     *("{train: {annotations: labels}, val: {annotations: labels, images: images}}", "{train: {list: images}}"),
     *("coco", "auto", "cvat", "id_masks", "mask_folders", "semantic", "labelme", "coco_stuff", "nobody"),
+    *("lvis", "fiftyone", "supervisely"),
     *("[cat]", "[cat, cat]", "[{name: cat, id: 99999999999999999999}]", "[{name: sky, id: -5}]", "[{name: [cat]}]"),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import types
@@ -15,6 +16,7 @@ from round_trips import assert_same_masks, coco_tiny, masks_of, shapes_truth, wi
 
 from thingstuff.data.formats import WriteOptions, format_of
 from thingstuff.data.formats.lvis import LVIS
+from thingstuff.data.open_data import open_data
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.evaluation import evaluate_lvis
@@ -29,6 +31,13 @@ def test_written_again_nothing_is_lost(tmp_path):
     again = read(path, images=truth.image_root)
     assert (again.images, again.categories) == (truth.images, truth.categories)
     assert sorted(again.annotations, key=str) == sorted(truth.annotations, key=str)
+
+
+def test_lists_lose_categories_that_are_gone(tmp_path):
+    truth = read(written(tmp_path / "in/a.json", content()))
+    truth = dataclasses.replace(truth, categories=truth.categories[1:])
+    value = json.loads(LVIS.write(truth, tmp_path / "out", WriteOptions()).read_text())
+    assert [one["neg_category_ids"] for one in value["images"]] == [[1], [4]]
 
 
 def test_other_data_count_as_labelled_exhaustively(tmp_path, caplog):
@@ -145,6 +154,22 @@ class OfLvisApi:
 
     def load_imgs(self, ids):
         return [self.imgs[own] for own in ids]
+
+
+def test_a_registered_data_set_is_opened_with_its_names(tmp_path, monkeypatch):
+    from detectron2.data import DatasetCatalog, MetadataCatalog
+    from detectron2.data.datasets.lvis import register_lvis_instances
+
+    monkeypatch.setitem(sys.modules, "lvis", types.SimpleNamespace(LVIS=OfLvisApi))
+    path = written(tmp_path / "lvis_v1_val.json", content())
+    register_lvis_instances("my_lvis_v1", {}, str(path), f"{tmp_path}/")
+    try:
+        truth = open_data("my_lvis_v1").splits["my_lvis_v1"]
+    finally:
+        DatasetCatalog.remove("my_lvis_v1")
+        MetadataCatalog.remove("my_lvis_v1")
+    assert [one["file_name"] for one in truth.images] == ["train2017/000000391895.jpg", "val2017/000000000042.jpg"]
+    assert truth.image_root == tmp_path
 
 
 def test_detectron2_reads_it(small_shapes, tmp_path, monkeypatch):

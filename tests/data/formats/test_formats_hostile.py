@@ -80,8 +80,10 @@ def test_a_label_of_two_lines_in_a_file_of_meanings(tmp_path):
     assert r"'1': 'a\nb'" in refusal("semantic", Source(tmp_path, tmp_path / "images"))
 
 
-def test_a_path_too_long_for_the_file_system(tmp_path):
-    assert "cannot be read: File name too long" in refusal("labelme", Source(tmp_path / ("x" * 300)))
+@pytest.mark.parametrize("name", ["fiftyone", "labelme", "supervisely"])
+def test_a_path_too_long_for_the_file_system(tmp_path, name):
+    assert "cannot be read: File name too long" in refusal(name, Source(tmp_path / ("x" * 300)))
+    assert not FORMATS[name].recognises(tmp_path / ("x" * 300))
 
 
 def test_a_name_that_xml_cannot_hold_is_named_with_its_data_set(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,10 +22,7 @@ from thingstuff.errors import DataError
 
 def _recognises(path: Path) -> bool:
     labels = _labels(path)
-    try:
-        if labels.name != LABELS or not (labels.parent / DATA).is_dir():
-            return False
-    except (OSError, ValueError):
+    if labels.name != LABELS or not _is_folder(labels.parent / DATA):
         return False
     ends = coco_ends(labels)
     return ends is not None and not ends.is_panoptic and not ends.is_stuff
@@ -47,8 +45,8 @@ def _read(source: Source) -> SplitTruth:
     rows = list(_without_scores(content["annotations"], path.name, faults))
     annotations = [content["annotations"][row] for row in rows]
     left_out = faults.settle(str(path))
-    root = source.images or (path.parent / DATA if (path.parent / DATA).is_dir() else None)
-    root = root or guess_image_root(path, content["images"])
+    data = path.parent / DATA
+    root = source.images or (data if _is_folder(data) else guess_image_root(path, content["images"]))
     images = [_below(image, root) for image in content["images"]]
     read = {"images": images, "annotations": annotations, "categories": categories}
     truth = coco_truth(path, read, root)
@@ -60,7 +58,11 @@ def _read(source: Source) -> SplitTruth:
 
 
 def _labels(path: Path) -> Path:
-    return path / LABELS if path.is_dir() else path
+    return path / LABELS if _is_folder(path) else path
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112  Path.is_dir raises for long names
 
 
 def _categories(content: dict[str, Any], path: Path) -> tuple[list[Record], tuple[str, ...]]:

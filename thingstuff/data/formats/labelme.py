@@ -24,7 +24,8 @@ _PROBES = 3
 
 def recognise_labelme(path: Path) -> bool:
     """A JSON file, or a folder whose first ones, speaks of shapes near its beginning."""
-    names = [path] if path.is_file() else [path / name for name in first_files(path, [".json"], _PROBES)]
+    is_file = os.path.isfile(path)  # noqa: PTH113  Path.is_file raises for long names
+    names = [path] if is_file else [path / name for name in first_files(path, [".json"], _PROBES)]
     return bool(names) and all(_is_labelme(name) for name in names)
 
 

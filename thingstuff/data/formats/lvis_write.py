@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +46,7 @@ def write_lvis(truth: SplitTruth, folder: Path, options: WriteOptions) -> Path:
     kept = with_masks(whole, "lvis")
     annotations = list(_annotations(kept, options.tolerance_px, folder.name))
     categories = _things(truth.categories, annotations)
-    ids = [category["id"] for category in categories]
+    ids = dict.fromkeys(category["id"] for category in categories)
     rows = enumerate(zip(truth.images, whole, kept, strict=True))
     images = [_image(record, one, left, ids, truth.image_place(number)) for number, (record, one, left) in rows]
     head = {"images": images, "categories": list(_counted(categories, annotations))}
@@ -106,12 +106,12 @@ def _things(categories: Sequence[Record], annotations: Sequence[Record]) -> list
     return [category for category in categories if category.get("isthing", 1) or category["id"] in used]
 
 
-def _image(record: Record, whole: ImageInstances, kept: ImageInstances, ids: Sequence[Any], place: str) -> Record:
-    """`whole` has all of the instances, `kept` those that are written."""
+def _image(record: Record, whole: ImageInstances, kept: ImageInstances, ids: Collection[Any], place: str) -> Record:
+    """`whole` has all of the instances, `kept` those that are written; `ids` are those of the categories."""
     present = Counter(each.record["category_id"] for each in whole.instances)
     unfinished = present - Counter(each.record["category_id"] for each in kept.instances)
-    negative = _stated(record, NEGATIVE, place)
-    stated = _stated(record, UNFINISHED, place) or []
+    negative = _stated(record, NEGATIVE, ids, place)
+    stated = _stated(record, UNFINISHED, ids, place) or []
     height, width = whole.size_hw
     return record | {
         "height": height,
@@ -123,11 +123,14 @@ def _image(record: Record, whole: ImageInstances, kept: ImageInstances, ids: Seq
     }
 
 
-def _stated(record: Record, key: str, place: str) -> list[Any] | None:
+def _stated(record: Record, key: str, ids: Collection[Any], place: str) -> list[Any] | None:
+    """The list without categories that are no longer there; None where there is none."""
     value = record.get(key)
-    if value is not None and not isinstance(value, list):
+    if value is None:
+        return None
+    if not isinstance(value, list):
         raise DataError(f"{place}: expected {key} as a list of category ids, got {shown(value)}")
-    return value
+    return [own for own in value if isinstance(own, int | str) and own in ids]
 
 
 def _counted(categories: Sequence[Record], annotations: Sequence[Record]) -> Iterator[Record]:

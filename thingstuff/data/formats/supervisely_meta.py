@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ _COLOR = re.compile(r"#[0-9a-fA-F]{6}")
 def meta_near(folder: Path) -> Path | None:
     """That of a project's folder, or of the one above a data set; data sets can lie in each other."""
     near = (folder, *folder.absolute().parents[:4])
-    return next((each / META for each in near if (each / META).is_file()), None)
+    return next((each / META for each in near if os.path.isfile(each / META)), None)  # noqa: PTH113  no error for long names
 
 
 def speaks_of_classes(meta: Path) -> bool:

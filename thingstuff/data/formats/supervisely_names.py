@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ def named_images(folder: Path, names: Sequence[str], images: Path | None, faults
     labels = [label for label in map(_Label.of, names) if label]
     datasets = {label.dataset for label in labels}
     root = images or (folder / datasets.pop() / IMAGES if len(datasets) == 1 else folder)
-    files = ImageFiles.below(root) if root.is_dir() else ImageFiles(root, [])
+    files = ImageFiles.below(root) if os.path.isdir(root) else ImageFiles(root, [])  # noqa: PTH112  no error for long names
     wanted = _candidates(labels, is_own=images is None and root == folder, is_given=images is not None)
     pairs, missing = [], []
     for label, candidates in zip(labels, wanted, strict=True):
