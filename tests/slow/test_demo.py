@@ -49,7 +49,7 @@ def test_demo_keeps_its_promise(demo):
         assert interval["value"] == pytest.approx(value, abs=1e-9)
         assert interval["low"] < value < interval["high"]
     assert "PQ lost by" in shown
-    assert f"comparison {tmp_path / 'demo/compare.html'}" in shown
+    assert f"comparison {folder / 'compare.html'}" in shown
     compared = json.loads((folder / "compare.json").read_text())["stores"]
     assert set(compared) == {"things_and_stuff", "panoptic_fpn", "mask_rcnn"}
     stages = compared["things_and_stuff"]["merge"]["stages"]
