@@ -18,7 +18,7 @@ from typing import Any
 
 from thingstuff.cli.common import run_command
 from thingstuff.cli.dataset_shapes import add_shapes
-from thingstuff.errors import ConfigError
+from thingstuff.cli.key_values import numbers_by_name, values_by_name
 
 EXIT_ERRORS = 1  # of `check`: it ran, and found mistakes that would fail or teach nonsense
 MOST_CLASSES = 30  # of a table on the terminal; the page and the JSON have all
@@ -54,6 +54,8 @@ def _command(commands: Any, name: str, run: Any, text: str) -> Any:
     one.add_argument("--images", type=Path, metavar="DIR", help="of annotations that are named directly")
     one.add_argument("--format", default="auto", metavar="NAME", help="of annotations that are named directly")
     one.add_argument("--lenient", action="store_true", help="leave out what cannot be read, and say how much")
+    text = "a key of that format, as in a declaration: label=kind, divisor=1000; again for more"
+    one.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help=text)
     return one.add_argument
 
 
@@ -131,7 +133,9 @@ def _open(args: argparse.Namespace) -> Any:
     from thingstuff.data.open_data import open_data
 
     start_console()
-    opened = open_data(args.data, args.images, args.format, args.lenient)
+    opened = open_data(
+        args.data, args.images, args.format, args.lenient, values_by_name(args.option, "--option", "label=kind")
+    )
     for truth in opened.splits.values():
         for note in truth.notes:
             print(note)
@@ -193,7 +197,8 @@ def _split(args: argparse.Namespace) -> int:
     truths = list(opened.splits.values())
     whole = truths[0] if len(truths) == 1 else merge(truths, list(opened.splits))
     stratify = not args.no_stratify
-    parts = split(whole, _shares(args.shares), args.seed, stratify=stratify, group_by=args.group_by)
+    shares = numbers_by_name(args.shares, "--shares", "NAME=SHARE such as train=0.8")
+    parts = split(whole, shares, args.seed, stratify=stratify, group_by=args.group_by)
     _show_converted(convert(parts, args.to, args.output, WriteOptions(args.copy_images), opened.name))
     return 0
 
@@ -205,17 +210,6 @@ def _show_converted(converted: Any) -> None:
         print(f"{split:10} {path}")
     if converted.declaration is not None:
         print(f"{'declared':10} {converted.declaration}")
-
-
-def _shares(texts: list[str]) -> dict[str, float]:
-    shares = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            shares[name] = float(value)
-        except ValueError:
-            raise ConfigError(f"--shares: expected NAME=SHARE such as train=0.8, got {text}") from None
-    return shares
 
 
 def _stats(args: argparse.Namespace) -> int:

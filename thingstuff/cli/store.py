@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.cli.common import run_command
+from thingstuff.cli.key_values import numbers_by_name
 from thingstuff.errors import ConfigError, DataError
 
 EXPORTED = ("coco", "coco_panoptic", "cvat", "fiftyone", "labelme")
@@ -142,7 +143,8 @@ def _merge(args: argparse.Namespace) -> int:
     from thingstuff.report.merged_store import merge_stores
 
     start_console()
-    rule = build_rule(args.rule, **_thresholds(args.threshold))
+    thresholds = numbers_by_name(args.threshold, "--threshold", "NAME=VALUE such as overlap_thresh=0.5")
+    rule = build_rule(args.rule, **thresholds)
     things = _open(args.things)
     stuff = _open(args.stuff) if args.stuff else things
     make_writable(args.output, "--output")
@@ -152,17 +154,6 @@ def _merge(args: argparse.Namespace) -> int:
     print("\n".join([f"{merged.merged} merged{before}", *merged.totals.lines()]))
     _show(folder)
     return 0
-
-
-def _thresholds(texts: list[str]) -> dict[str, float]:
-    found = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise ConfigError(f"--threshold: expected NAME=VALUE such as overlap_thresh=0.5, got {text}") from None
-    return found
 
 
 def _export(args: argparse.Namespace) -> int:

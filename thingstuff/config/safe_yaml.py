@@ -38,25 +38,32 @@ _Loader.add_constructor(_EVAL_TAG, _known_expression)
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. ConfigError names the file and the line of what is wrong."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506  a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"cannot read the config {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not a text file (byte {error.start} is not UTF-8): pass a YAML config") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(_message(path, error)) from error
-    except RecursionError:
-        raise ConfigError(f"{path}: its lists are nested too deeply for anybody to have written them") from None
-    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:  # of a date in month 99
-        raise ConfigError(f"{path}: a value cannot be read: {_one_line(error)}") from error
+    content = read_value(text, str(path))
     if not isinstance(content or {}, dict):
         raise ConfigError(f"{path}: expected `KEY: value` lines, got a {type(content).__name__}")
     return content or {}
 
 
-def _message(path: Path, error: yaml.YAMLError) -> str:
+def read_value(text: str, name: str) -> Any:
+    """What a text says as YAML; `name` is for messages."""
+    try:
+        return yaml.load(text, _Loader)  # noqa: S506  a SafeLoader
+    except yaml.YAMLError as error:
+        raise ConfigError(_message(name, error)) from error
+    except RecursionError:
+        raise ConfigError(f"{name}: its lists are nested too deeply for anybody to have written them") from None
+    except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:  # of a date in month 99
+        raise ConfigError(f"{name}: a value cannot be read: {_one_line(error)}") from error
+
+
+def _message(name: str, error: yaml.YAMLError) -> str:
     mark = getattr(error, "problem_mark", None)
-    where = f"{path}, line {mark.line + 1}" if mark else str(path)
+    where = f"{name}, line {mark.line + 1}" if mark else name
     problem = getattr(error, "problem", None) or _one_line(error)
     if "python" in problem:
         return f"{where}: a !!python tag would run code and is not accepted: write the value itself"

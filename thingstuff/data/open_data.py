@@ -10,8 +10,9 @@ from typing import Any
 
 from thingstuff.data.declared.declaration import Declaration, read_declaration
 from thingstuff.data.declared.read import read_declared
-from thingstuff.data.formats import FORMATS, Source, format_of
+from thingstuff.data.formats import FORMATS, PATH_OPTIONS, Format, Source, format_of
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
+from thingstuff.errors import DataError
 from thingstuff.structures import Categories
 
 WHOLE = "data"  # the split of files that are named without a declaration
@@ -26,8 +27,14 @@ class OpenedData:
     declaration: Declaration | None = None
 
 
-def open_data(text: str, images: Path | None = None, format_name: str = "auto", lenient: bool = False) -> OpenedData:
-    """`images` and `format_name` are for files that are named directly.
+def open_data(
+    text: str,
+    images: Path | None = None,
+    format_name: str = "auto",
+    lenient: bool = False,
+    options: Mapping[str, Any] | None = None,
+) -> OpenedData:
+    """`images`, `format_name` and `options`, keys that a format alone understands, are for files named directly.
 
     `lenient`: records that cannot be read are left out, with a note that counts them, where they would be refused.
     A file or folder that exists goes before a registered name. NAME stands for NAME_train, NAME_val and NAME_test as
@@ -39,11 +46,21 @@ def open_data(text: str, images: Path | None = None, format_name: str = "auto", 
         declaration = replace(declaration, lenient=lenient or declaration.lenient)
         return OpenedData(declaration.name, read_declared(declaration), declaration)
     if path.exists():
-        truth = format_of(format_name, path).read(
-            Source(path.absolute(), None if images is None else images.absolute(), lenient=lenient)
-        )
-        return OpenedData(path.stem, {WHOLE: truth})
+        found = format_of(format_name, path)
+        folder = None if images is None else images.absolute()
+        source = Source(path.absolute(), folder, options=_known_options(found, options or {}), lenient=lenient)
+        return OpenedData(path.stem, {WHOLE: found.read(source)})
     return OpenedData(text, _registered(text))
+
+
+def _known_options(found: Format, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Files and folders among them are relative to the present one."""
+    for key in options:
+        if key not in found.options:
+            known = ", ".join(found.options) or "none"
+            raise DataError(f"format {found.name} has no option {key!r}: it has {known}")
+    is_path = {key: key in PATH_OPTIONS and isinstance(value, str) for key, value in options.items()}
+    return {key: str(Path(value).absolute()) if is_path[key] else value for key, value in options.items()}
 
 
 def registered_truth(name: str) -> SplitTruth:

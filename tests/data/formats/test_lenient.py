@@ -91,3 +91,22 @@ def test_the_command_says_so(run_tool, declared, tmp_path):
     assert code == 2 and "1 files that cannot be read" in error
     code, out, _ = run_tool(*arguments, "--lenient")
     assert code == 0 and "left out: 1 x files that cannot be read" in out
+
+
+# options of a format, beside it on the command line
+
+
+def test_an_option_of_the_format(run_tool, small_shapes, tmp_path):
+    folder = FORMATS["id_masks"].write(shapes_truth(small_shapes), tmp_path / "set", WriteOptions(copy_images=True))
+    (folder / "instances.json").unlink()
+    convert = ("dataset", "convert", folder, "--format", "id_masks", "--to", "coco")
+    code, _, error = run_tool(*convert, "--output", tmp_path / "out", "--option", "divisor=1000")
+    assert code == 0, error
+    content = json.loads((tmp_path / "out/data/annotations.json").read_text())
+    assert [category["id"] for category in content["categories"]] == sorted(
+        {note["category_id"] for note in content["annotations"]}
+    )
+    code, _, error = run_tool(*convert, "--output", tmp_path / "more", "--option", "divisr=1000")
+    assert code == 2 and "format id_masks has no option 'divisr': it has divisor, suffix, image_suffix" in error
+    code, _, error = run_tool(*convert, "--output", tmp_path / "more", "--option", "divisor")
+    assert code == 2 and "--option: expected NAME=VALUE such as label=kind, got divisor" in error
