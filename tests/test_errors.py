@@ -22,3 +22,9 @@ def test_what_cannot_be_printed_is_escaped(name, shown):
 def test_a_message_may_be_absent_or_no_text():
     assert str(ConfigError()) == ""
     assert str(ConfigError(3)) == "3"
+
+
+def test_a_message_that_nobody_would_read_loses_its_middle():
+    text = str(DataError(f"a.json: {'x' * 100_000}: write it again"))
+    assert text.startswith("a.json: xxx") and text.endswith("xxx: write it again")
+    assert len(text) < 1600

@@ -5,16 +5,21 @@ The command line prints such a message alone and exits with 2; everything else t
 
 from __future__ import annotations
 
+MOST_CHARACTERS = 1500  # of a message
+
 
 class UserError(Exception):
     """Something outside the program is wrong, and the message tells the user how to mend it.
 
-    It is one line whatever the names and values in it hold: what cannot be printed stands there as its escape.
+    It is one line whatever the names and values in it hold: what cannot be printed stands there as its escape, and the
+    middle of what nobody would read is left out.
     """
 
     def __str__(self) -> str:
         text = super().__str__()
-        return text if text.isprintable() else "".join(map(_escaped, text))
+        text = text if text.isprintable() else "".join(map(_escaped, text))
+        half = MOST_CHARACTERS // 2
+        return text if len(text) <= MOST_CHARACTERS else f"{text[:half]} ... {text[-half:]}"
 
 
 class ConfigError(UserError, ValueError):

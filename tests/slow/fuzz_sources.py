@@ -5,7 +5,7 @@ import io
 import json
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -15,7 +15,11 @@ from thingstuff.data.declared.declaration import read_declaration
 from thingstuff.data.declared.read import read_declared
 from thingstuff.data.formats import FORMATS, Source
 from thingstuff.data.formats.label_studio_rle import encode_brush
-from thingstuff.structures import rle
+from thingstuff.data.results import RESULTS, ResultSource, TargetImage, Targets
+from thingstuff.data.results.import_results import import_results
+from thingstuff.data.truth import SplitTruth
+from thingstuff.store import Store
+from thingstuff.structures import Categories, Category, rle
 
 HEIGHT, WIDTH = 24, 32
 IMAGES = ("a.png", "b/c.png")
@@ -50,6 +54,7 @@ def sound_sets():
         "voc": _of_format("voc", _voc(), "", list="train"),
         "cityscapes": _of_format("cityscapes", _cityscapes(), "gtFine"),
         "semantic": _of_format("semantic", _label_maps("labels"), "labels"),
+        **_results(),
         "images": _images_alone(),
         "declaration": _declared("street.yaml"),
         "split_list": _declared("train.txt"),
@@ -62,6 +67,58 @@ def _of_format(name, files, annotations, **options):
         return {"data": FORMATS[name].read(source)}
 
     return Sound(_image_files() | files, tuple(files), read, annotations)
+
+
+# ---- results of other programs -----------------------------------------------------------------------------------
+
+
+def _results():
+    """Read into a store, whose detections are then a truth to be checked and converted like the others."""
+    boxes = {1: [2, 2, 9, 10], 2: [11, 3, 18, 11]}
+    found = [(number, image_id, _map(*[0] * (number - 1), 1)) for number in boxes for image_id in (5, 6)]
+    records = [
+        {"image_id": i, "category_id": c, "score": 0.5, "segmentation": rle.encode(mask)} for c, i, mask in found
+    ]
+    pixels = _map(1, 2, 3)[..., None] * np.array([0, 0, 1], np.uint8)
+    segments = [{"id": n, "category_id": n} for n in (1, 2, 3)]
+    notes = [{"image_id": n, "file_name": f"{n}.png", "segments_info": segments} for n in (5, 6)]
+    lines = "0 0.1 0.2 0.4 0.2 0.4 0.6 0.1 0.6 0.75\n1 0.5 0.5 0.25 0.2 0.5\n"
+    texts = {f"results/{name}_pred.txt": f"m/{name}.png 26 0.5\n".encode() for name in ("a", "c")}
+    masks = {f"results/m/{name}.png": _png(_map(255)) for name in ("a", "c")}
+    labels = {f"results/{name}_labelIds.png": _png(_map(23, 26)) for name in ("a", "c")}
+    panoptic = {"results.json": _json({"annotations": notes}), **{f"results/{n}.png": _png(pixels) for n in (5, 6)}}
+    return {
+        "coco_results": _of_results("coco", {"results.json": _json(records)}, "results.json"),
+        "panoptic_results": _of_results("coco_panoptic", panoptic, "results.json"),
+        "yolo_results": _of_results("yolo", {f"results/{n}.txt": lines.encode() for n in ("a", "b/c")}, "results"),
+        "cityscapes_results": _of_results("cityscapes", texts | masks | labels, "results"),
+    }
+
+
+def _of_results(name, files, path):
+    def read(folder):
+        target = folder.with_name("out") / "store"
+        source = ResultSource(folder / path)
+        imported = import_results(RESULTS[name], source, replace(_TARGETS, image_root=folder / "images"), target)
+        return {"data": _as_truth(Store.open(imported.folder), folder / "images")}
+
+    return Sound(_image_files() | files, tuple(files), read, path)
+
+
+_CLASSES = Categories((Category(1, "car"), Category(2, "person"), Category(3, "sky", isthing=False)))
+_TARGETS = Targets(
+    "street_data", _CLASSES, tuple(TargetImage(n, name, HEIGHT, WIDTH) for n, name in enumerate(IMAGES, 5))
+)
+
+
+def _as_truth(store, root):
+    annotations = []
+    for entry in store.entries:
+        image = store.read(entry.key)
+        found = image.detections if image.panoptic is None else image.panoptic.to_detections()
+        for record in [] if found is None else found.to_coco(entry.image_id):
+            annotations.append({**record, "id": len(annotations) + 1, "iscrowd": 0, "area": 1})
+    return SplitTruth(str(root.parent), root, _CLASSES.to_coco(), _image_records(), annotations)
 
 
 def _images_alone():

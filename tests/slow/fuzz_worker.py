@@ -24,6 +24,7 @@ from thingstuff.data.checks import Checked, run_checks
 from thingstuff.data.convert import convert
 from thingstuff.data.fix import mended
 from thingstuff.data.formats import FORMATS, WriteOptions
+from thingstuff.data.results import RESULTS
 from thingstuff.errors import UserError
 
 MOST_CPU_S = 30.0  # what takes longer hangs; the usual is some hundredths
@@ -94,7 +95,7 @@ def _try(sound, home, damaged_name, rng, folder, before_mib):
 def _pass_through(sound, home, rng):
     names = {str(home), *(Path(part).name for part in sound.files), *(Path(part).parts[0] for part in sound.files)}
     steps = set()
-    for each in FORMATS.values():
+    for each in (*FORMATS.values(), *RESULTS.values()):
         each.recognises(home / sound.annotations)
     read = _step(steps, "read", names, lambda: sound.read(home))
     if read is None:

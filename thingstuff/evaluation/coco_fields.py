@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import reprlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -86,7 +87,10 @@ def _keypoints(record: Mapping[str, Any]) -> list[float]:
 
 
 def _short(value: Any) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:  # of lists in lists in lists
+        text = reprlib.repr(value)
     return text if len(text) <= 80 else text[:80] + " ..."
 
 
@@ -134,12 +138,13 @@ def _result_mask(mask: Any, size: Size) -> Record:
 def _sized(mask: Mapping[str, Any], size: Size) -> Record:
     """RLE of another size than its image's would silently match nothing."""
     stated = field(mask, "size")
+    if not isinstance(stated, list | tuple):
+        raise FieldError(f"segmentation must have a size [height, width], got {_short(stated)}")
     if size is not None and list(stated) != size:
-        raise FieldError(
-            f"segmentation has (height, width) {tuple(stated)}, but its image has {tuple(size)}", OTHER_SIZE
-        )
+        found = _short(tuple(stated))
+        raise FieldError(f"segmentation has (height, width) {found}, but its image has {tuple(size)}", OTHER_SIZE)
     try:
         height, width = map(operator.index, size or stated)
     except (TypeError, ValueError):
-        raise FieldError(f"segmentation must have a size [height, width], got {stated!r}") from None
+        raise FieldError(f"segmentation must have a size [height, width], got {_short(stated)}") from None
     return {"size": [height, width], "counts": field(mask, "counts")}
