@@ -208,7 +208,7 @@ def test_results_that_cannot_count_leave_the_earlier_import_alone(run_tool, impo
     assert Store.open(imported).keys() == before
     code, out, error = run_tool("store", "import", *arguments, "--lenient")
     assert code == 0, error
-    assert "left out: 1 x detections that cannot count" in out
+    assert "left out: 1 x detections of unknown categories" in out
 
 
 def test_what_was_not_imported_is_never_replaced(run_tool, results, small_shapes, tmp_path):
@@ -220,3 +220,59 @@ def test_what_was_not_imported_is_never_replaced(run_tool, results, small_shapes
     assert code == 2
     assert_one_line(error, "there is something already that was not imported: give another output folder")
     assert len(Store.open(folder)) == 1
+
+
+# ---- what is no store --------------------------------------------------------------------------------------------
+
+
+def test_a_meta_json_of_another_program_makes_no_store(run_tool, tmp_path):
+    """As Supervisely's projects have one; and nobody is told to remove it."""
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project/meta.json").write_text('{"classes": []}')
+    code, _, error = run_tool("store", "info", tmp_path / "project")
+    assert code == 2
+    assert_one_line(error, "holds no predictions (meta.json is of another program)")
+    code, _, error = run_tool("store", "info", tmp_path)
+    assert code == 2
+    assert_one_line(error, "holds no predictions")
+
+
+def test_a_file_is_no_store(run_tool, results):
+    code, _, error = run_tool("store", "info", results)
+    assert code == 2
+    assert_one_line(error, "is a file, and no store: results of other programs become one by store.py import")
+
+
+def test_a_store_of_annotations_remembers_the_file_that_evaluates_it(run_tool, results, small_shapes, tmp_path):
+    file = small_shapes / "annotations/instances_val.json"
+    arguments = ("--data", file, "--images", small_shapes / "val", "--output", tmp_path / "one")
+    code, _, error = run_tool("store", "import", results, *arguments)
+    assert code == 0, error
+    code, out, error = run_tool("compare", tmp_path / "one", results, "--output", tmp_path / "page")
+    assert code == 0, error
+    assert "no longer where they were" not in out + error
+
+
+def test_a_path_that_is_not_there_is_no_name_of_a_data_set(run_tool, results, tmp_path):
+    code, _, error = run_tool("store", "import", results, "--data", tmp_path / "no.json", "--output", tmp_path / "one")
+    assert code == 2
+    assert_one_line(error, f"there is no file or folder {tmp_path / 'no.json'}")
+
+
+def test_compared_results_keep_the_folders_of_their_images(run_tool, tmp_path):
+    from PIL import Image
+
+    (tmp_path / "images/x").mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(tmp_path / "images/x/a.png")
+    images = [{"id": 1, "file_name": "x/a.png", "height": 8, "width": 8}]
+    box = {"image_id": 1, "category_id": 1, "bbox": [1, 1, 4, 4]}
+    truth = {"images": images, "categories": [{"id": 1, "name": "cat"}]}
+    notes = [box | {"id": 1, "area": 16, "iscrowd": 0}]
+    (tmp_path / "truth.json").write_text(json.dumps(truth | {"annotations": notes}))
+    (tmp_path / "found.json").write_text(json.dumps([box | {"score": 0.5}]))
+    found = ("compare", tmp_path / "found.json", "--ground-truth", tmp_path / "truth.json")
+    code, out, error = run_tool(*found, "--output", tmp_path / "page")
+    assert code == 0, error
+    assert "no longer where they were" not in out + error
+    (store,) = (tmp_path / "page/imported").iterdir()
+    assert Store.open(store).keys() == ("x/a.png",)

@@ -48,7 +48,7 @@ def test_detections_have_their_scores_boxes_and_masks(tmp_path):
         for note, bitmap, (x0, y0, x1, y1) in zip(notes, found.masks.to_bitmaps(), found.boxes_xyxy, strict=True):
             np.testing.assert_array_equal(coco_mask.decode(note["segmentation"]), bitmap)
             assert note["bbox"] == pytest.approx([x0, y0, x1 - x0, y1 - y0])
-            assert (note["area"], note["iscrowd"]) == (pytest.approx(note["bbox"][2] * note["bbox"][3]), 0)
+            assert (note["area"], note["iscrowd"]) == (bitmap.sum(), 0)
 
 
 def test_the_threshold_holds_and_stuff_comes_first_with_a_score(tmp_path):
@@ -75,18 +75,17 @@ def test_images_are_linked(tmp_path):
     root = photos(tmp_path / "photos", "a.jpg", "b/x.jpg")
     exported(tmp_path, full("a.jpg", 0), full("b/x.jpg", 1), image_root=root)
     for name in ("a.jpg", "b/x.jpg"):
-        link = tmp_path / "out/data" / name
-        assert link.is_symlink() and link.read_bytes() == name.encode()
+        assert (tmp_path / "out/data" / name).samefile(root / name)
 
 
 def test_images_are_copied_where_there_are_no_links(tmp_path, monkeypatch):
     def no_links(*_):
         raise OSError("no links here")
 
-    monkeypatch.setattr(Path, "symlink_to", no_links)
+    monkeypatch.setattr(Path, "hardlink_to", no_links)
     exported(tmp_path, full("a.jpg", 0), image_root=photos(tmp_path / "photos", "a.jpg"))
     copy = tmp_path / "out/data/a.jpg"
-    assert not copy.is_symlink() and copy.read_bytes() == b"a.jpg"
+    assert not copy.samefile(tmp_path / "photos/a.jpg") and copy.read_bytes() == b"a.jpg"
 
 
 def test_a_second_export_replaces_its_links_and_never_an_image(tmp_path):
@@ -99,6 +98,13 @@ def test_a_second_export_replaces_its_links_and_never_an_image(tmp_path):
     EXPORTS["fiftyone"](store, tmp_path / "out", ExportOptions(image_root=other))
     assert (root / "a.jpg").read_bytes() == b"a.jpg"
     assert (tmp_path / "out/data/a.jpg").read_bytes() == b"other"
+
+
+def test_an_image_that_is_there_already_stays(tmp_path):
+    """Where somebody exports into the folder that holds the images."""
+    root = photos(tmp_path / "out/data", "a.jpg")
+    EXPORTS["fiftyone"](stored(tmp_path, full("a.jpg", 0)), tmp_path / "out", ExportOptions(image_root=root))
+    assert (root / "a.jpg").read_bytes() == b"a.jpg"
 
 
 def test_frames_of_videos_are_left_out(tmp_path, caplog):

@@ -97,6 +97,8 @@ def _add_info(commands: Any) -> None:
 
 
 def _import(args: argparse.Namespace) -> int:
+    from dataclasses import replace
+
     from thingstuff.console import start_console
     from thingstuff.data.formats.faults import Faults
     from thingstuff.data.results import ResultSource, Targets, result_format_of
@@ -107,18 +109,19 @@ def _import(args: argparse.Namespace) -> int:
     start_console()
     results = result_format_of(args.format, args.results)
     names = read_class_names(args.names) if args.names else {}
-    name, truth = _split(args)
+    name, truth, file = _split(args)
     make_writable(args.output, "--output")
     source = ResultSource(args.results, names, args.folder, Faults(args.lenient))
-    imported = import_results(results, source, Targets.of_truth(name, truth), args.output / "predictions" / name)
+    targets = replace(Targets.of_truth(name, truth), truth=file)
+    imported = import_results(results, source, targets, args.output / "predictions" / name)
     for note in imported.notes:
         print(note)
     _show(imported.folder)
     return 0
 
 
-def _split(args: argparse.Namespace) -> tuple[str, Any]:
-    """The split that the results are of, under the name by which it is registered."""
+def _split(args: argparse.Namespace) -> tuple[str, Any, str]:
+    """The split that the results are of, under the name by which it is registered, or with its own JSON."""
     from thingstuff.data.open_data import WHOLE, open_data
 
     opened = open_data(args.data, args.images)
@@ -132,8 +135,11 @@ def _split(args: argparse.Namespace) -> tuple[str, Any]:
         raise ConfigError(f"--split {split}: {args.data} has {', '.join(opened.splits)}")
     truth = opened.splits[split]
     if opened.declaration is not None:
-        return opened.declaration.registered(split), truth
-    return (opened.name if split in (WHOLE, opened.name) else f"{opened.name}_{split}"), truth
+        return opened.declaration.registered(split), truth, ""
+    if split != WHOLE:
+        return (opened.name if split == opened.name else f"{opened.name}_{split}"), truth, ""
+    file = truth.json_path or (truth.panoptic.json_path if truth.panoptic else None)
+    return opened.name, truth, str(file or "")
 
 
 def _merge(args: argparse.Namespace) -> int:
@@ -187,6 +193,8 @@ def _open(path: Path) -> Any:
 
     if not path.exists():
         raise DataError(f"there is no store at {path}: give a store's folder, or the output folder of predict.py")
+    if path.is_file():
+        raise DataError(f"{path} is a file, and no store: results of other programs become one by store.py import")
     return Store.open(store_folder(path))
 
 

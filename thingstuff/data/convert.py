@@ -14,6 +14,7 @@ from thingstuff.data.formats import FORMATS, WriteOptions
 from thingstuff.data.formats.format import CROWDS, INSTANCES, KEYPOINTS, PANOPTIC, STUFF
 from thingstuff.data.panoptic.forms import FORMS
 from thingstuff.data.panoptic.split import split_panoptic_truth
+from thingstuff.data.strangers import refuse_unknown_categories
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
 from thingstuff.files import whole_file, write_json
@@ -49,6 +50,7 @@ def convert(
         _refuse_other_classes(splits, to)
     paths, notes = {}, []
     for split, truth in splits.items():
+        refuse_unknown_categories(truth)
         with tempfile.TemporaryDirectory() as scratch:
             parts = truth if to == "coco_panoptic" else _with_parts(truth, Path(scratch) / "stuff")
             paths[split] = writable[to](parts, folder / split, options)

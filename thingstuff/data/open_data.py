@@ -11,6 +11,7 @@ from typing import Any
 from thingstuff.data.declared.declaration import Declaration, read_declaration
 from thingstuff.data.declared.read import read_declared
 from thingstuff.data.formats import FORMATS, PATH_OPTIONS, Format, Source, format_of
+from thingstuff.data.strangers import without_unknown_categories
 from thingstuff.data.truth import Record, SplitTruth, StuffFiles
 from thingstuff.errors import DataError
 from thingstuff.structures import Categories
@@ -49,7 +50,10 @@ def open_data(
         found = format_of(format_name, path)
         folder = None if images is None else images.absolute()
         source = Source(path.absolute(), folder, options=_known_options(found, options or {}), lenient=lenient)
-        return OpenedData(path.stem, {WHOLE: found.read(source)})
+        truth = found.read(source)
+        return OpenedData(path.stem, {WHOLE: without_unknown_categories(truth) if lenient else truth})
+    if path.suffix or len(path.parts) > 1:
+        raise DataError(f"there is no file or folder {text}")
     return OpenedData(text, _registered(text))
 
 

@@ -24,7 +24,7 @@ from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import renumbering
 from thingstuff.report.stored_scores import image_ids, read_labels, score_store, store_folder, truth_name
 from thingstuff.store import Store
-from thingstuff.store.layout import META_NAME
+from thingstuff.store.meta import is_store
 
 AP_IN_MAP, MIOU_IN_MAP, COST = "mask AP in the map", "mIoU in the map", "mask AP by merging"
 
@@ -117,7 +117,7 @@ def _is_store(path: Path) -> bool:
     """A folder that holds one, or that nobody knows as anything else."""
     if not path.is_dir():
         return False
-    return (store_folder(path) / META_NAME).exists() or not any(each.recognises(path) for each in RESULTS.values())
+    return is_store(store_folder(path)) or not any(each.recognises(path) for each in RESULTS.values())
 
 
 def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from thingstuff.data.formats.coco_images import guess_image_root
 from thingstuff.data.formats.image_files import image_size_hw
+from thingstuff.data.panoptic.names import is_inside
 from thingstuff.data.results import ResultSource, TargetImage, Targets, result_format_of
 from thingstuff.data.results.import_results import import_results
 from thingstuff.errors import DataError
@@ -32,6 +34,8 @@ def _targets(truth: GroundTruth, keys: Mapping[int | str, str]) -> Targets:
     categories = truth.panoptic.categories if truth.panoptic else Categories.from_coco(truth.category_records())
     images = _images(truth, keys) if truth.instances is not None else _images_of_maps(truth, keys)
     root = None if truth.image_root is None else Path(truth.image_root)
+    if root is None and truth.is_file:
+        root = guess_image_root(Path(truth.name), truth.image_records())
     return Targets(truth.name, categories, tuple(images), root)
 
 
@@ -40,7 +44,7 @@ def _images(truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[Targe
         height, width = image.get("height"), image.get("width")
         if not isinstance(height, int) or not isinstance(width, int):
             raise DataError(f"{truth.name}: image {image.get('id')!r} has no height and width, which a store needs")
-        yield TargetImage(image["id"], keys.get(image["id"]) or _name(image), height, width)
+        yield TargetImage(image["id"], keys.get(image["id"]) or _key(image, truth.image_root), height, width)
 
 
 def _images_of_maps(truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterator[TargetImage]:
@@ -56,5 +60,9 @@ def _images_of_maps(truth: GroundTruth, keys: Mapping[int | str, str]) -> Iterat
         yield TargetImage(image_id, keys.get(image_id) or names.get(image_id) or png.name, *size_hw)
 
 
-def _name(image: Mapping[str, Any]) -> str:
-    return Path(str(image.get("file_name", image["id"]))).name
+def _key(image: Mapping[str, Any], root: str | None) -> str:
+    """The image's path below the root; of one that leads elsewhere the name alone."""
+    name = str(image.get("file_name", image["id"]))
+    if root is not None and Path(name).is_relative_to(root):
+        name = Path(name).relative_to(root).as_posix()
+    return name if is_inside(name) else Path(name).name

@@ -94,7 +94,8 @@ def _refuse_other_images(things: Store, stuff: Store) -> None:
         )
     roots = {store.meta.image_root for store in (things, stuff)} - {None}
     if len(roots) > 1:
-        raise DataError(f"{things.folder} and {stuff.folder} are of images in {' and '.join(sorted(map(str, roots)))}")
+        both = " and ".join(sorted(map(str, roots)))
+        raise DataError(f"{things.folder} and {stuff.folder} are of images in {both}: import both with one --data")
 
 
 def _meta(things: Store, stuff: Store, rule: Rule, categories: Categories) -> StoreMeta:

@@ -22,6 +22,8 @@ from thingstuff.report.scores import Sample, ScoreOptions, Scores
 from thingstuff.report.store_categories import refuse_other_numbering, renumbering
 from thingstuff.store import Store
 from thingstuff.store.index import Entry
+from thingstuff.store.layout import META_NAME
+from thingstuff.store.meta import is_store
 from thingstuff.structures import VOID
 
 _AS_COCO = ScoreOptions()
@@ -52,9 +54,10 @@ def _is_panoptic(content: Any) -> bool:
 
 def store_folder(folder: Path) -> Path:
     """A store itself, or the one below an output folder."""
-    if (folder / "meta.json").exists():
+    if is_store(folder):
         return folder
-    inner = sorted(path.parent for part in ("predictions/*", "*") for path in folder.glob(f"{part}/meta.json"))
+    found = (path.parent for part in ("predictions/*", "*") for path in folder.glob(f"{part}/{META_NAME}"))
+    inner = sorted(each for each in found if is_store(each))
     if len(inner) > 1:
         raise DataError(f"{folder} holds several stores: give one of {', '.join(map(str, inner))}")
     return inner[0] if inner else folder

@@ -49,6 +49,10 @@ class StoreMeta:
         """Read meta.json; a missing, damaged or newer one is refused."""
         path = folder / META_NAME
         record = _record(path)
+        if isinstance(record, dict) and "format" not in record:
+            raise DataError(
+                f"{folder}: holds no predictions ({path.name} is of another program): give a store's folder"
+            )
         try:
             _check_format(record["format"])
             return cls(
@@ -77,6 +81,14 @@ class StoreMeta:
             raise DataError(_refusal(folder, "other categories", *differing[0]))
         if len(self.categories) != len(other.categories):
             raise DataError(_refusal(folder, "other categories", len(self.categories), len(other.categories)))
+
+
+def is_store(folder: Path) -> bool:
+    """Whether a folder has a meta.json of ours: other programs have files of that name too."""
+    try:
+        return '"config_hash"' in (folder / META_NAME).read_text(encoding="utf-8")
+    except (OSError, ValueError):
+        return False
 
 
 def _record(path: Path) -> Any:

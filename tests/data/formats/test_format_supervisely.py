@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -35,13 +36,32 @@ def only_mask(truth):
 def test_polygons_and_rectangles_of_whole_numbers_are_pixels(tmp_path):
     truth = read(tmp_path, polygon(), rectangle(9, 1, 4, 5, "dog"))
     first, second = truth.annotations
-    assert first["segmentation"] == [[2.5, 3.5, 6.5, 3.5, 6.5, 8.5, 2.5, 8.5]]
+    assert (first["bbox"], first["area"]) == ([2, 3, 5, 6], 30)  # 2 to 6 and 3 to 8, the border included
     assert second["segmentation"] == [[4, 1, 10, 1, 10, 6, 4, 6]]
     assert (second["bbox"], second["area"], second["category_id"], second["iscrowd"]) == ([4, 1, 6, 5], 30, 1, 0)
     assert truth.images == [{"id": 1, "file_name": "a.jpg", "width": WIDTH, "height": HEIGHT}]
     assert truth.annotation_place(1) == "ds/ann/a.jpg.json: objects[1]"
     assert truth.image_place(0) == "ds/ann/a.jpg.json"
     assert_measured(truth)
+
+
+def test_whole_rings_are_drawn_as_opencv_draws_them(tmp_path):
+    """As Supervisely's programs do: the outer ring over its border, then the inner one out, with its border too."""
+    outer, inner = [[1, 1], [10, 1], [10, 8], [4, 9], [1, 8]], [[3, 3], [6, 3], [6, 6]]
+    expected = np.zeros((HEIGHT, WIDTH), np.uint8)
+    cv2.fillPoly(expected, [np.array(outer)], 1)
+    cv2.fillPoly(expected, [np.array(inner)], 0)
+    truth = read(tmp_path, polygon(outer, [inner]))
+    np.testing.assert_array_equal(only_mask(truth), expected)
+    assert_measured(truth)
+    same = read(tmp_path, polygon([[2, 3], [6, 3], [6, 8], [2, 8]]), rectangle(2, 3, 6, 8)).annotations
+    assert same[0]["bbox"] == same[1]["bbox"] and same[0]["area"] == same[1]["area"]
+
+
+def test_a_ring_beyond_the_image_is_cut_there(tmp_path):
+    far = 10_000_000
+    truth = read(tmp_path, polygon([[-far, -far], [far, -far], [far, far], [-far, far]]), polygon([[50, 50]] * 3))
+    assert [note["area"] for note in truth.annotations] == [HEIGHT * WIDTH, 0]
 
 
 def test_other_numbers_are_points(tmp_path):

@@ -49,7 +49,7 @@ HUGE = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + (30_000).to_bytes(4, "big") * 2 + byte
         (polygon([[1, True]]), "expected a number, got True"),
         (polygon([[1, 1e300]]), "expected coordinates in pixels"),
         (polygon(interior="x"), r"expected points as a list of \[x, y\], got 'x'"),
-        (polygon(interior=[[[1, 1], [2, 2]]]), "expected rings of 3 points or more that can be drawn"),
+        (polygon(interior=[[[1, 1], [2, 2]]]), "expected rings of 3 points or more"),
         (rectangle(1, 1, 2, 2) | {"points": {"exterior": SQUARE}}, "expected a rectangle of two points, got 4"),
         (bitmap() | {"bitmap": "x"}, "expected a bitmap with data and an origin x, y, got 'x'"),
         (bitmap(origin=[1]), "expected a bitmap with data and an origin x, y"),

@@ -178,7 +178,7 @@ def test_names_that_are_none(tmp_path, names, message):
 )
 def test_a_wrong_line_is_named_and_counted_or_left_out(tmp_path, line, message):
     folder = write_set(tmp_path, {"a.txt": f"0 {SQUARE}\n{line}\n1 {SQUARE}\n"})
-    with pytest.raises(DataError, match=message + ".*: mend them, or leave them out by `lenient`"):
+    with pytest.raises(DataError, match=message + ".*: mend them, or leave them out with --lenient"):
         read(folder)
     truth = read(folder, lenient=True)
     assert labels_of(truth) == ["cat", "dog"]
@@ -397,3 +397,33 @@ def test_splits_with_other_categories_cannot_be_written(tmp_path):
     other = replace(truth, categories=truth.categories[::-1])
     with pytest.raises(DataError, match="yolo has one list of categories, and those of val and train differ"):
         convert({"train": truth, "val": other}, "yolo", tmp_path / "out", WriteOptions())
+
+
+# as Roboflow leaves it
+
+
+def test_a_test_split_that_was_not_made_is_left_out(tmp_path, caplog):
+    for kind in ("images", "labels"):
+        (tmp_path / "train" / kind).mkdir(parents=True)
+    Image.new("RGB", (WIDTH, HEIGHT)).save(tmp_path / "train/images/a.jpg")
+    (tmp_path / "train/labels/a.txt").write_text(f"0 {SQUARE}")
+    (tmp_path / "data.yaml").write_text("train: ../train/images\ntest: ../test/images\nnames: [cat]\n")
+    with caplog.at_level(logging.WARNING):
+        assert list(open_data(str(tmp_path / "data.yaml")).splits) == ["train"]
+    assert "the split test is left out" in caplog.text
+    (tmp_path / "data.yaml").write_text("train: train/images\nval: valid/images\nnames: [cat]\n")
+    with pytest.raises(DataError, match="data.yaml: val: there is no .*valid/images: put the images there, or take"):
+        open_data(str(tmp_path / "data.yaml"))
+
+
+def test_a_data_yaml_without_names(tmp_path):
+    (tmp_path / "data.yaml").write_text("train: images\n")
+    with pytest.raises(DataError, match="names: expected a list of names"):
+        open_data(str(tmp_path / "data.yaml"))
+
+
+def test_labels_beside_a_json_of_coco(tmp_path):
+    folder = write_set(tmp_path, {"a.txt": f"0 {SQUARE}"})
+    (folder / "coco.json").write_text('{"images": [], "annotations": [], "categories": []}')
+    with pytest.raises(DataError, match="labels of several formats, 1 .txt of yolo and 1 .json of coco"):
+        format_of("auto", folder)

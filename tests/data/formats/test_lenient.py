@@ -37,7 +37,7 @@ def broken(request, small_shapes, tmp_path):
 @pytest.mark.parametrize("broken", BROKEN, indirect=True)
 def test_one_broken_file_is_refused_or_left_out(broken):
     name, path, before = broken
-    with pytest.raises(DataError, match="1 .*: mend them, or leave them out by `lenient`") as refusal:
+    with pytest.raises(DataError, match="1 .*: mend them, or leave them out with --lenient") as refusal:
         FORMATS[name].read(Source(path))
     assert "\n" not in str(refusal.value)
     kept = FORMATS[name].read(Source(path, lenient=True))
@@ -110,3 +110,21 @@ def test_an_option_of_the_format(run_tool, small_shapes, tmp_path):
     assert code == 2 and "format id_masks has no option 'divisr': it has divisor, suffix, image_suffix" in error
     code, _, error = run_tool(*convert, "--output", tmp_path / "more", "--option", "divisor")
     assert code == 2 and "--option: expected NAME=VALUE such as label=kind, got divisor" in error
+
+
+@pytest.mark.parametrize("to", ["coco", "fiftyone", "yolo", "labelme"])
+def test_annotations_of_unknown_categories_are_never_written(run_tool, tmp_path, to):
+    image = {"id": 1, "file_name": "a.png", "height": 8, "width": 8}
+    note = {"id": 1, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [[1, 1, 5, 1, 5, 5]]}
+    notes = [
+        note | {"bbox": [1, 1, 4, 4], "area": 8},
+        note | {"bbox": [1, 1, 4, 4], "area": 8, "id": 2, "category_id": 9},
+    ]
+    content = {"images": [image], "annotations": notes, "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "a.json").write_text(json.dumps(content))
+    convert = ("dataset", "convert", tmp_path / "a.json", "--to", to, "--output", tmp_path / "out")
+    code, _, error = run_tool(*convert)
+    assert code == 2 and "annotations[1]: there is no category 9: declare it, or leave it out" in error
+    code, out, error = run_tool(*convert, "--lenient")
+    assert code == 0, error
+    assert "left out: 1 x annotations of unknown categories, the first: " in out

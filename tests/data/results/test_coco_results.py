@@ -71,21 +71,40 @@ def test_names_of_another_data_set_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changed", "message"),
+    ("changed", "kind", "example"),
     [
-        ({"image_id": 99}, "99"),
-        ({"category_id": 4}, "4"),
-        ({"score": None}, "score"),
-        ({"segmentation": {"size": [3, 3], "counts": "1"}}, "segmentation"),
+        ({"image_id": 99}, "detections of unknown images", "image_id 99"),
+        ({"category_id": 4}, "detections of unknown categories", "category_id 4 .*say by --names what the ids of its"),
+        ({"score": None}, "detections without a usable score", "has no 'score'"),
+        ({"segmentation": {"size": [3, 3], "counts": "1"}}, "masks of another size", r"segmentation has .*\(3, 3\)"),
     ],
 )
-def test_a_record_that_cannot_count_is_named_or_left_out(tmp_path, changed, message):
+def test_a_record_that_cannot_count_is_named_or_left_out(tmp_path, changed, kind, example):
     path = write(tmp_path / "r.json", record(), record(**changed), record(image_id=12))
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(DataError, match=rf"1 {kind}.* \(.*r.json\[1\]: {example}"):
         read(path)
     found, notes = read(path, lenient=True)
     assert [len(image.detections) for image in found.values()] == [1, 1]
-    assert "left out: 1 x detections that cannot count" in notes[0]
+    assert f"left out: 1 x {kind}" in notes[0]
+
+
+def test_all_that_cannot_count_is_counted_by_kind(tmp_path):
+    wrong = [record(image_id=99), record(image_id=98), record(score=None), record(category_id=4)]
+    expected = r"2 detections of unknown images .*; 1 detections without .*; 1 detections of unknown categories"
+    with pytest.raises(DataError, match=expected):
+        read(write(tmp_path / "r.json", record(), *wrong))
+
+
+@pytest.mark.parametrize("names", [["dog", "cat"], ["horse", "cow"]])
+def test_names_of_its_own_decide_if_the_data_set_knows_them(tmp_path, names):
+    """And those of another data set are told, and have no say."""
+    path = tmp_path / "r.json"
+    categories = [{"id": own, "name": name} for own, name in zip((3, 7), names, strict=True)]
+    path.write_text(json.dumps({"annotations": [record()], "categories": categories}))
+    found, notes = read(path)
+    is_known = names[0] == "dog"
+    assert names_of(found["a.jpg"]) == (["dog"] if is_known else ["cat"])
+    assert ("none of its own category names is the data set's" in "".join(notes)) != is_known
 
 
 def test_a_dictionary_around_the_results_is_taken_off(tmp_path):
@@ -132,6 +151,12 @@ def test_names_decide_in_panoptic_maps_too(tmp_path):
     path, _ = write_panoptic(tmp_path, category_id=1)
     found, _ = read(path, {1: "dog", 9: "sky"})
     assert [segment.category_id for segment in found["a.jpg"].panoptic.segments] == [7, 9]
+
+
+def test_its_own_categories_decide(tmp_path):
+    categories = [{"id": 3, "name": "dog", "isthing": 1}, {"id": 9, "name": "sky", "isthing": 0}]
+    path, _ = write_panoptic(tmp_path, categories=categories)
+    assert [segment.category_id for segment in read(path)[0]["a.jpg"].panoptic.segments] == [7, 9]
 
 
 def test_a_missing_map_is_named_or_left_out(tmp_path):

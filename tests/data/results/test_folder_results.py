@@ -160,3 +160,11 @@ def test_a_wrong_line_is_named_or_left_out(tmp_path, line, message):
     found, notes = read(tmp_path, lenient=True, targets=STREETS)
     assert len(next(iter(found.values())).detections) == 1
     assert any("left out: 1 x" in note for note in notes)
+
+
+def test_two_files_for_one_image(tmp_path):
+    for folder in ("train", "val"):
+        write(tmp_path, {f"{folder}/{BASE}_pred.txt": "../masks/0.png 26 0.9\n"})
+    write_png(tmp_path / "masks/0.png", square(2, 2, 8, 6))
+    with pytest.raises(DataError, match="1 images with results in several files .*train/.*and val/"):
+        read(tmp_path, targets=STREETS)

@@ -23,6 +23,7 @@ from thingstuff.data.declared.same_categories import settle_categories
 from thingstuff.data.declared.together import lay_together
 from thingstuff.data.formats import PATH_OPTIONS, Format, Source, format_of
 from thingstuff.data.formats.instance_records import shown
+from thingstuff.data.strangers import without_unknown_categories
 from thingstuff.data.subset import subset
 from thingstuff.data.truth import SplitTruth
 from thingstuff.errors import DataError
@@ -47,7 +48,10 @@ def _read_all(declaration: Declaration) -> dict[str, SplitTruth]:
         read = {name: subset(pool, names) for name, names in _shared_out(declaration, pool).items()}
     else:
         read = {split.name: _read(declaration, split) for split in declaration.splits}
-    return settle_categories(read, declaration.categories)
+    settled = settle_categories(read, declaration.categories)
+    if not declaration.lenient:
+        return settled
+    return {split: without_unknown_categories(truth) for split, truth in settled.items()}
 
 
 def sources(declaration: Declaration, split: Split | None) -> list[tuple[Part, Format, Source]]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,17 @@ from thingstuff.data.formats.instance_records import shown
 from thingstuff.data.formats.yolo_names import numbered
 from thingstuff.errors import DataError
 
+logger = logging.getLogger(__name__)
+
 SPLITS = ("train", "val", "test")
 _USUAL_STEMS = ("data", "dataset")  # which say nothing: the folder names the data set
+_OURS = {"splits", "annotations", "instances", "stuff", "panoptic", "format"}
 _UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
 def is_yolo_yaml(values: Mapping[Any, Any]) -> bool:
-    """It names classes and folders of images, which no declaration of ours does so."""
-    return "names" in values and any(split in values for split in SPLITS) and "splits" not in values
+    """It names folders of images by split, which no declaration of ours does."""
+    return any(split in values for split in SPLITS) and not _OURS & set(values)
 
 
 def as_declaration(path: Path, values: Mapping[Any, Any]) -> dict[str, Any]:
@@ -31,9 +35,20 @@ def as_declaration(path: Path, values: Mapping[Any, Any]) -> dict[str, Any]:
         "name": _name(path),
         "root": str(root),
         "format": "yolo",
-        "names": numbered(values["names"], "names"),
-        "splits": {split: _paths(root, split, text) for split, text in stated.items()},
+        "names": numbered(values.get("names"), "names"),
+        "splits": dict(_splits(root, stated)),
     }
+
+
+def _splits(root: Path, stated: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, str]]]:
+    """Roboflow's files always name a test split, whether it was made or not."""
+    for split, text in stated.items():
+        if isinstance(text, str) and not (place := _found(root, text)).exists():
+            if split != "test" or len(stated) == 1:
+                raise DataError(f"{split}: there is no {place}: put the images there, or take the line out")
+            logger.warning("there is no %s: the split test is left out", place)
+        else:
+            yield split, _paths(root, split, text)
 
 
 def _name(path: Path) -> str:

@@ -60,4 +60,5 @@ COCO = Format(
     read=_read,
     write=write_coco,
     holds=frozenset({INSTANCES, CROWDS, KEYPOINTS}),
+    files=".json",
 )

@@ -91,5 +91,6 @@ COCO_PANOPTIC = Format(
     read=_read,
     write=_write,
     holds=frozenset({INSTANCES, CROWDS, STUFF, PANOPTIC}),
+    files=".json",
     options={"folder": "the folder of the PNGs, relative to the JSON; by default the JSON's name without suffix"},
 )

@@ -126,4 +126,5 @@ COCO_STUFF = Format(
     title="COCO stuff, one JSON of RLE regions a split",
     recognises=_recognises,
     read=_read,
+    files=".json",
 )

@@ -95,4 +95,5 @@ CVAT = Format(
     read=read_cvat,
     write=write_cvat,
     holds=frozenset({INSTANCES, CROWDS}),
+    files=".xml",
 )

@@ -38,4 +38,6 @@ class Faults(Skips):
         ordered = sorted(self.counts.items(), key=lambda each: -each[1])
         named = "; ".join(f"{count} {kind} ({self.firsts[kind]})" for kind, count in ordered[:_NAMED])
         more = f" and {len(ordered) - _NAMED} other kinds" if len(ordered) > _NAMED else ""
-        raise DataError(f"{name}: {named}{more}: mend them, or leave them out by `lenient`")
+        raise DataError(
+            f"{name}: {named}{more}: mend them, or leave them out with --lenient (`lenient: true` in a declaration)"
+        )

@@ -110,4 +110,5 @@ FIFTYONE = Format(
     read=_read,
     write=write_fiftyone,
     holds=frozenset({INSTANCES, CROWDS, KEYPOINTS}),
+    files=".json",
 )

@@ -130,5 +130,6 @@ LABEL_STUDIO = Format(
     read=read_label_studio,
     write=write_label_studio,
     holds=frozenset({INSTANCES}),
+    files=".json",
     options={"image": "the key of a task's data that is its image"},
 )

@@ -82,4 +82,5 @@ LVIS = Format(
     read=_read,
     write=write_lvis,
     holds=frozenset({INSTANCES}),
+    files=".json",
 )

@@ -9,9 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
+
 from thingstuff.data.formats.faults import Faults
 from thingstuff.data.formats.image_files import image_size_hw
 from thingstuff.data.formats.instance_records import (
+    Crop,
     checked_label,
     checked_number,
     checked_size_hw,
@@ -26,9 +30,11 @@ from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.evaluation.json_file import read_json
 from thingstuff.structures.png import SIGNATURE, read_mask_png
+from thingstuff.structures.spans import Box
 
 CROWD = "iscrowd"  # the tag by which we know a crowd again
 _MOST_PNG_BYTES = 1 << 26
+_FEWEST_NUMBERS = 6  # of a polygon
 
 
 @dataclass(frozen=True)
@@ -129,20 +135,42 @@ def _rectangle(value: Mapping[str, Any], size_hw: tuple[int, int], place: str) -
 
 
 def _polygon(value: Mapping[str, Any], size_hw: tuple[int, int], place: str) -> Record:
-    """The outer ring, or a mask where there are inner ones. Whole numbers are pixels, and corners their centres."""
+    """Whole numbers are pixels, and the rings are drawn over their own: outer ones in, inner ones out of the mask.
+
+    Others are points of the plane; without inner rings these stay a polygon.
+    """
     exterior, interiors, is_in_pixels = _rings(value, place)
-    rings = [_centred(ring, size_hw) if is_in_pixels else ring for ring in (exterior, *interiors)]
-    if not interiors:
+    rings = [exterior, *interiors]
+    if not interiors and not (is_in_pixels and len(exterior) >= _FEWEST_NUMBERS):
         return polygon_shape(rings, size_hw)
-    drawn = [drawn_polygons([ring], size_hw) for ring in rings]
-    whole, *holes = [each for each in drawn if each is not None]
-    if len(holes) < len(interiors):
-        raise DataError(f"{place}: expected rings of 3 points or more that can be drawn, got {shown(value['points'])}")
-    crop, (left, top, _, _) = whole[0].copy(), whole[1]
+    if any(len(ring) < _FEWEST_NUMBERS for ring in rings):
+        raise DataError(f"{place}: expected rings of 3 points or more, got {shown(value['points'])}")
+    draw = _drawn_in_pixels if is_in_pixels else _drawn_in_points
+    return joined_shape([], [draw(rings, size_hw, place)], size_hw, place)
+
+
+def _drawn_in_pixels(rings: list[list[float]], size_hw: tuple[int, int], place: str) -> tuple[Crop, Box]:
+    """As Supervisely's programs draw it, with OpenCV, whose polygons include their border."""
+    points = [np.array(ring, np.int64).reshape(-1, 2) for ring in rings]
+    low = np.clip(points[0].min(axis=0), 0, size_hw[::-1])
+    high = np.clip(points[0].max(axis=0) + 1, low, size_hw[::-1])
+    crop = np.zeros((high - low)[::-1], np.uint8)
+    if crop.size:
+        for number, ring in enumerate(points):
+            cv2.fillPoly(crop, [(ring - low).astype(np.int32)], int(number == 0))
+    return trimmed(crop, int(low[0]), int(low[1]), size_hw)
+
+
+def _drawn_in_points(rings: list[list[float]], size_hw: tuple[int, int], place: str) -> tuple[Crop, Box]:
+    drawn = [each for each in (drawn_polygons([ring], size_hw) for ring in rings) if each is not None]
+    if len(drawn) < len(rings):
+        raise DataError(f"{place}: its rings are longer than anybody draws them")
+    (whole, (left, top, _, _)), *holes = drawn
+    crop = whole.copy()
     for hole, (x, y, _, _) in holes:
         inside, (x0, y0, x1, y1) = trimmed(hole, x - left, y - top, crop.shape)
         crop[y0:y1, x0:x1] &= 1 - inside
-    return joined_shape([], [trimmed(crop, left, top, size_hw)], size_hw, place)
+    return trimmed(crop, left, top, size_hw)
 
 
 _SHAPES = {"bitmap": _bitmap, "polygon": _polygon, "rectangle": _rectangle}
@@ -163,8 +191,3 @@ def _ring(value: Any, place: str) -> list[float]:
     if not isinstance(value, list) or not all(isinstance(point, list) and len(point) == 2 for point in value):
         raise DataError(f"{place}: expected points as a list of [x, y], got {shown(value)}")
     return finite([checked_number(number, place) for point in value for number in point], place)
-
-
-def _centred(ring: list[float], size_hw: tuple[int, int]) -> list[float]:
-    """Half a pixel further, but for what lies on the border of the image or beyond."""
-    return [value + 0.5 if value < size_hw[1 - n % 2] else value for n, value in enumerate(ring)]

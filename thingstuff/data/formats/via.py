@@ -109,5 +109,6 @@ VIA = Format(
     read=read_via,
     write=write_via,
     holds=frozenset({INSTANCES, CROWDS}),
+    files=".json",
     options={"label": "the region attribute that is the class"},
 )

@@ -41,9 +41,8 @@ class VocFiles:
         except DataError as error:
             raise DataError(f"{root}: {error}") from error
         of_objects = {objects: pair for pair in pngs.values() for objects in pair[:1]}
-        alone = len(images.names) - len(pairs)
-        why = "have no PNG of objects" if listed is None else "are not in the list, or have no PNG of objects"
-        notes = (f"left out: {alone} of the images in {image_root}, which {why}",) if alone else ()
+        alone = len(images.names) - len(pairs) if listed is None else 0  # of a list the others are another split's
+        notes = (f"left out: {alone} of the images in {image_root}, which have no PNG of objects",) if alone else ()
         return cls(root, image_root, {image: of_objects[objects] for image, objects in pairs.items()}, notes)
 
 

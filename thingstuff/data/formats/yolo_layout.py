@@ -42,6 +42,8 @@ class YoloPairs:
 
 def pairs_of(source: Source, faults: Faults) -> YoloPairs:
     """Labels without their image, and names that are no text, are faults."""
+    if not source.annotations.exists():
+        raise DataError(f"there is no folder of label files {source.annotations}")
     if source.annotations.is_dir():
         return _of_folders(source, faults)
     if source.annotations.suffix != _LIST_SUFFIX:

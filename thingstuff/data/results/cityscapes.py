@@ -84,8 +84,11 @@ class _Folder:
         for name in utf8_names(files_below(source.path, [".txt", ".png"]), source.faults):
             image = bases.get(_base(name))
             is_text = name.lower().endswith(".txt")
+            own = texts if is_text else maps
             if image is not None:
-                (texts if is_text else maps)[image.key] = name
+                other = own.setdefault(image.key, name)
+                if other != name:
+                    source.faults.add("images with results in several files", f"{image.key}: {other} and {name}")
             elif is_text:
                 alone.append(name)
         if not texts and not maps:
@@ -121,7 +124,10 @@ class _Folder:
         inside = PurePosixPath(_normal(relative)).as_posix()
         if not is_inside(inside):
             raise DataError(f"{place}: the mask {shown(line.mask)} leads out of the folder of the results")
-        mask = read_mask_png(self.source.path / inside)
+        try:
+            mask = read_mask_png(self.source.path / inside)
+        except DataError as error:
+            raise DataError(f"{place}: {error}") from error
         _refuse_size(mask, image, f"{place}: {line.mask}")
         return trimmed(mask, 0, 0, image.size_hw)
 

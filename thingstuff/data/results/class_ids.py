@@ -31,6 +31,17 @@ def read_class_names(path: Path) -> dict[int, str]:
     return numbered(lines, str(path))
 
 
+def own_names(content: Any, place: str, categories: Categories, notes: list[str]) -> dict[int, str]:
+    """The names that a file of results states itself, if the data set knows any of them."""
+    if not isinstance(content, Mapping) or not content.get("categories"):
+        return {}
+    names = _of_json(content, place)
+    if not {category.name for category in categories.all} & set(names.values()):
+        notes.append(f"{place}: none of its own category names is the data set's: its ids are taken as they are")
+        return {}
+    return names
+
+
 @dataclass(frozen=True)
 class ClassIds:
     """The data set's categories by the class numbers of results. `names` empty: `default` says which is which."""

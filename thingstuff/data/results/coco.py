@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from thingstuff.data.results.class_ids import ClassIds, ids_as_they_are
+from thingstuff.data.results.class_ids import ClassIds, ids_as_they_are, own_names
 from thingstuff.data.results.result_format import ResultFormat, ResultSource
 from thingstuff.data.results.targets import TargetImage, Targets
 from thingstuff.data.truth import Record
 from thingstuff.errors import DataError
 from thingstuff.evaluation import read_coco_input
 from thingstuff.evaluation.json_file import JsonFile
+from thingstuff.evaluation.skips import Skips
 from thingstuff.progress import watched
 from thingstuff.store import PredictedImage
 from thingstuff.structures import Detections
@@ -51,23 +53,34 @@ def _checked(source: ResultSource, targets: Targets) -> list[Record]:
     """The records that can count, with the data set's category ids."""
     content = JsonFile.read(source.path).content
     if isinstance(content, Mapping):  # some write the ground truth's form around the results
-        content = content.get("annotations")
+        names = source.names or own_names(content, str(source.path), targets.categories, source.notes)
+        source, content = replace(source, names=names), content.get("annotations")
     if not isinstance(content, list):
         raise DataError(f"{source.path}: expected COCO's results, a list of detections")
     listed = _numbered(content, source, targets)
     records = [record for _, record in listed]
     task = "segm" if all("segmentation" in r for r in records if isinstance(r, Mapping)) else "bbox"
-    if not source.faults.lenient:  # names what is wrong with a record
-        read_coco_input(_truth(targets.images, targets), JsonFile(str(source.path), records), task)
+    if _can_count(records, task, source, targets):
         return records
     kept = []
     for number, record in listed:
-        with source.faults.skipping("detections that cannot count"):
-            image = targets.by_id.get(record.get("image_id")) if isinstance(record, Mapping) else None
-            truth = _truth(targets.images if image is None else [image], targets)
-            read_coco_input(truth, JsonFile(f"{source.path}: record {number}", [record]), task)
+        image = targets.by_id.get(record.get("image_id")) if isinstance(record, Mapping) else None
+        truth = _truth(targets.images if image is None else [image], targets)
+        skips = Skips()
+        read_coco_input(truth, JsonFile(str(source.path), [record]), task, skips=skips)
+        for kind, message in skips.firsts.items():
+            hint = "" if source.names or "categor" not in kind else ": say by --names what the ids of its classes mean"
+            source.faults.add(kind, message.replace(f"{source.path}[0]", f"{source.path}[{number}]") + hint)
+        if not skips.counts:
             kept.append(record)
     return kept
+
+
+def _can_count(records: list[Record], task: str, source: ResultSource, targets: Targets) -> bool:
+    """All of them, which is quicker to see than which ones cannot. What skips no record is refused as a whole."""
+    skips = Skips()
+    read_coco_input(_truth(targets.images, targets), JsonFile(str(source.path), records), task, skips=skips)
+    return not skips.counts
 
 
 def _truth(images: Sequence[TargetImage], targets: Targets) -> Record:

@@ -12,7 +12,7 @@ from pathlib import Path
 from thingstuff.data.results import ResultFormat, ResultSource, Targets
 from thingstuff.errors import DataError
 from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
-from thingstuff.store.layout import META_NAME
+from thingstuff.store.meta import is_store
 
 IMPORTED = "imported"  # in place of the hash of a config
 
@@ -32,7 +32,9 @@ def import_results(results: ResultFormat, source: ResultSource, targets: Targets
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
         fresh = Path(scratch) / "store"
-        meta = StoreMeta(IMPORTED, _digest(source.path), targets.categories, {}, targets.name, _root(targets))
+        meta = StoreMeta(
+            IMPORTED, _digest(source.path), targets.categories, {}, targets.truth or targets.name, _root(targets)
+        )
         with StoreWriter.open(fresh, meta) as writer:
             for image in _read(results, source, targets):
                 writer.append(image)
@@ -74,5 +76,5 @@ def _refuse_others(folder: Path) -> None:
     """Only what was imported earlier is replaced."""
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return
-    if not folder.is_dir() or not (folder / META_NAME).exists() or not is_imported(Store.open(folder)):
+    if not folder.is_dir() or not is_store(folder) or not is_imported(Store.open(folder)):
         raise DataError(f"{folder}: there is something already that was not imported: give another output folder")

@@ -32,12 +32,13 @@ class TargetImage:
 
 @dataclass(frozen=True)
 class Targets:
-    """`name` is the data set's, for messages and for the store; `panoptic` where its annotations are known."""
+    """`name` is the data set's; `truth` is the file that evaluates it, where no registered name does."""
 
     name: str
     categories: Categories
     images: Sequence[TargetImage]
     image_root: Path | None = None
+    truth: str = ""
 
     @classmethod
     def of_truth(cls, name: str, truth: SplitTruth) -> Targets:

@@ -38,7 +38,7 @@ def _read(source: ResultSource, targets: Targets) -> Iterator[PredictedImage]:
     if not source.names:
         first = ", ".join(f"{number} is {c.name!r}" for number, c in enumerate(targets.categories.things[:3]))
         source.notes.append(
-            f"class numbers are taken for places in the data set's list: {first}, ... (else give names)"
+            f"class numbers are taken for places in the data set's list: {first}, ... (else give --names)"
         )
     files = _files(folder, targets, source.faults)
     has_masks = _has_masks(list(files.values()), folder)

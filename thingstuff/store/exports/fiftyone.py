@@ -77,18 +77,22 @@ def _records(
             box, area = region.bboxes_xywh()[0].tolist(), int(region.areas_px()[0])
             shape = {"bbox": box, "area": area, "segmentation": region.to_rles()[0]}
             yield {"image_id": image_id, "category_id": category.id, "score": _STUFF_SCORE, **shape}
-    for record in options.detections(image).to_coco(image_id):
-        yield record | {"area": record["bbox"][2] * record["bbox"][3]}
+    found = options.detections(image)
+    areas = [None] * len(found) if found.masks is None else found.masks.areas_px().tolist()
+    for record, area in zip(found.to_coco(image_id), areas, strict=True):
+        yield record | {"area": record["bbox"][2] * record["bbox"][3] if area is None else area}
 
 
 def _link(image: Path, place: Path) -> None:
-    """A link to the image, in place of what an earlier export left there."""
+    """The image itself under another name, in place of what an earlier export left there; else a copy."""
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        if place.exists() and place.samefile(image):
+            return
         place.unlink(missing_ok=True)
         try:
-            place.symlink_to(image)
-        except (OSError, NotImplementedError):  # a file system, or a Windows, without links
+            place.hardlink_to(image)
+        except (OSError, NotImplementedError):  # on another file system, or on one without links
             shutil.copyfile(image, place)
     except OSError as error:
         raise DataError(f"{place}: the image cannot be put there: {error.strerror or error}") from error

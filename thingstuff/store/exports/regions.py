@@ -22,7 +22,7 @@ def prelabel_entries(store: Store, options: ExportOptions) -> list[Entry]:
         if options.include_stuff and not has_stuff:
             raise DataError(f"{where} has neither a stuff map nor a panoptic map: export without stuff")
         if not options.include_stuff and not entry.has_detections:
-            raise DataError(f"{where} has no detections: ask for its stuff (include_stuff)")
+            raise DataError(f"{where} has no detections: ask for its stuff (include_stuff, --stuff)")
     return sorted(store.entries, key=lambda entry: entry.key)
 
 
