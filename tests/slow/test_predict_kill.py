@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from helpers import ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("predict_kill")]
+pytestmark = pytest.mark.slow
 
 IMAGES = 500
 KILLS = 3
