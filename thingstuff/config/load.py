@@ -17,6 +17,7 @@ from detectron2.config.compat import downgrade_config, upgrade_config
 from thingstuff.config.locate import config_path
 from thingstuff.config.nodes import add_thingstuff_config
 from thingstuff.config.panoptic_option import settle_panoptic
+from thingstuff.config.projects import import_project
 from thingstuff.config.safe_yaml import read_yaml
 from thingstuff.errors import ConfigError
 
@@ -35,12 +36,13 @@ def load_config(config_file: str | Path | None = None, overrides: Sequence[str] 
     """The full config of a file (a path, `model_zoo://...`, `thingstuff://...`), with `KEY VALUE` pairs over it.
 
     Differs from `CfgNode.merge_from_file`: YAML is read by the safe loader alone, `_BASE_` may name the model zoo,
-    `IMPORTS` are imported first, and a mistake is a ConfigError with its place and, for a key, the nearest known one.
+    `PROJECT` and `IMPORTS` are imported first, and a mistake is a ConfigError with its place and, for a key, the
+    nearest known one.
     """
     cfg = get_cfg()
     values = read_config(config_path(config_file)) if config_file else {}
     _refuse_odd_overrides(overrides)
-    for module in import_modules(_wanted_imports(values, overrides)):
+    for module in import_modules(_wanted_imports(values, overrides), _wanted_project(values, overrides)):
         _add_keys(cfg, module)
     if values:
         _merge(cfg, values, str(config_file))
@@ -92,21 +94,34 @@ def _overlay(below: dict[str, Any], above: dict[str, Any], path: Path) -> dict[s
 
 
 def _wanted_imports(values: dict[str, Any], overrides: Sequence[str]) -> list[str]:
-    wanted = values.get("IMPORTS", [])
-    pairs = dict(zip(overrides[0::2], overrides[1::2], strict=True))
-    if "IMPORTS" in pairs:
-        wanted = CfgNode._decode_cfg_value(pairs["IMPORTS"])
+    wanted = _wanted("IMPORTS", [], values, overrides)
     if not isinstance(wanted, list | tuple) or not all(isinstance(name, str) for name in wanted):
         raise ConfigError(f"IMPORTS is a list of module names, such as [my_package], got {wanted!r}")
     return list(wanted)
 
 
-def import_modules(names: Sequence[str]) -> list[ModuleType]:
-    """Import a user's modules, also from the working folder. A process that was handed a config needs them too."""
+def _wanted_project(values: dict[str, Any], overrides: Sequence[str]) -> str:
+    wanted = _wanted("PROJECT", "", values, overrides)
+    if not isinstance(wanted, str):
+        raise ConfigError(f"PROJECT is the name of a folder in projects/, got {wanted!r}")
+    return wanted
+
+
+def _wanted(key: str, default: Any, values: dict[str, Any], overrides: Sequence[str]) -> Any:
+    """A value that must be known before the config can be put together."""
+    pairs = dict(zip(overrides[0::2], overrides[1::2], strict=True))
+    return CfgNode._decode_cfg_value(pairs[key]) if key in pairs else values.get(key, default)
+
+
+def import_modules(names: Sequence[str], project: str = "") -> list[ModuleType]:
+    """Import a project and a user's modules, which may lie in the working folder.
+
+    A process that was handed a config needs them too.
+    """
     here = str(Path.cwd())
     if here not in sys.path:
         sys.path.append(here)  # a script's own folder stands there already, the user's working folder may not
-    return [_import(name) for name in names]
+    return [*([import_project(project)] if project else []), *(_import(name) for name in names)]
 
 
 def _import(name: str) -> ModuleType:

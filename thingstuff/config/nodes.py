@@ -10,6 +10,8 @@ def add_thingstuff_config(cfg: CfgNode) -> None:
     # Modules to import before anything is built, so that a user's own registrations are known by name. A function
     # `add_..._config(cfg)` that a module exports, as Detectron2's projects do, is called to add the module's keys.
     cfg.IMPORTS = []
+    # A folder of `projects/` whose package is imported in the same way: an idea with models of its own.
+    cfg.PROJECT = ""
     # Declarations of data sets, YAML files, that are registered before a name in TRAIN or TEST is looked up. A path is
     # relative to the config that states it, or else to the working folder.
     cfg.DATASETS.DECLARE = []

@@ -130,7 +130,7 @@ def evaluate_only(cfg: CfgNode, resume: bool = False) -> torch.nn.Module:
 def _begin(cfg: CfgNode) -> None:
     """What a process needs first, be it the user's own or one that was started for a GPU."""
     start_console()
-    import_modules(cfg.IMPORTS)
+    import_modules(cfg.IMPORTS, cfg.PROJECT)
     register_declared(cfg.DATASETS.DECLARE, check=cfg.DATASETS.CHECK)
 
 
