@@ -3,7 +3,8 @@
 import pytest
 from planted import added, found, sound_splits, the_only
 
-from thingstuff.data.checks.class_counts import CLASS_COUNTS
+from thingstuff.config import get_cfg
+from thingstuff.data.checks.class_counts import CLASS_COUNTS, stated_class_counts
 
 THINGS, STUFF = 2, 3  # of the data set here
 RIGHT = {
@@ -52,3 +53,17 @@ def test_splits_that_differ_are_told_apart(splits):
 
 def test_a_head_that_is_not_known_is_passed_over(splits):
     assert found(CLASS_COUNTS, splits, is_quick=True, class_counts={"MODEL.OTHER.NUM_CLASSES": 80}) == []
+
+
+@pytest.mark.parametrize(
+    ("architecture", "project", "heads"),
+    [
+        ("RetinaNet", "", ["RETINANET"]),
+        ("PanopticFPN", "", ["ROI_HEADS", "SEM_SEG_HEAD"]),
+        ("AnyIdea", "Idea", ["ROI_HEADS"]),  # a project's model, which counts its things there
+    ],
+)
+def test_the_keys_that_a_model_reads(architecture, project, heads):
+    cfg = get_cfg()
+    cfg.MODEL.META_ARCHITECTURE, cfg.PROJECT = architecture, project
+    assert list(stated_class_counts(cfg)) == [f"MODEL.{head}.NUM_CLASSES" for head in heads]

@@ -17,7 +17,8 @@ _READ_BY = {"RetinaNet": ("RETINANET",), "SemanticSegmentor": ("SEM_SEG_HEAD",),
 
 def stated_class_counts(cfg: Any) -> dict[str, int]:
     """`Checked.class_counts` of a config: the keys that its model reads."""
-    heads = _READ_BY.get(cfg.MODEL.META_ARCHITECTURE, ("ROI_HEADS", "SEM_SEG_HEAD"))
+    of_others = ("ROI_HEADS",) if cfg.PROJECT else ("ROI_HEADS", "SEM_SEG_HEAD")  # projects count things there
+    heads = _READ_BY.get(cfg.MODEL.META_ARCHITECTURE, of_others)
     return {f"MODEL.{head}.NUM_CLASSES": cfg.MODEL[head].NUM_CLASSES for head in heads}
 
 
