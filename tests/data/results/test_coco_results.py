@@ -175,3 +175,13 @@ def test_the_pngs_may_lie_elsewhere(tmp_path):
     np.testing.assert_array_equal(read(path, folder=tmp_path / "maps")[0]["a.jpg"].panoptic.ids, ids)
     with pytest.raises(DataError, match="its PNGs are looked for in"):
         read(path)
+
+
+@pytest.mark.parametrize("strange", [{"a": 1}, [1], None, 1.5])
+@pytest.mark.parametrize("key", ["image_id", "category_id"])
+def test_ids_that_nobody_writes(tmp_path, key, strange):
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps([record(), record() | {key: strange}]))
+    for names in ({}, {3: "cat"}):
+        with pytest.raises(DataError):
+            read(path, names)

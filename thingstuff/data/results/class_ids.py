@@ -52,6 +52,9 @@ class ClassIds:
 
     def category_id(self, number: Any, place: str, faults: Faults) -> int | None:
         """None, and a fault, for a class that the data set has not."""
+        if not isinstance(number, int | str):
+            faults.add(UNKNOWN_CLASSES, f"{place}: class {shown(number)}")
+            return None
         if not self.names:
             found = self.default.get(number)
             if found is None:

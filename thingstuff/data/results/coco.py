@@ -64,7 +64,8 @@ def _checked(source: ResultSource, targets: Targets) -> list[Record]:
         return records
     kept = []
     for number, record in listed:
-        image = targets.by_id.get(record.get("image_id")) if isinstance(record, Mapping) else None
+        own = record.get("image_id") if isinstance(record, Mapping) else None
+        image = targets.by_id.get(own) if isinstance(own, int | str) else None
         truth = _truth(targets.images if image is None else [image], targets)
         skips = Skips()
         read_coco_input(truth, JsonFile(str(source.path), [record]), task, skips=skips)
