@@ -70,7 +70,7 @@ def rename(state: MutableMapping[str, Tensor], prefix: str) -> None:
 
 
 def _name_of_resnet(name: str) -> str:
-    """ "" for the classifier, for which there is no place."""
+    """The classifier, for which there is no place, gets no name."""
     return "" if name.startswith(_OF_CLASSIFIER) else f"backbone.body.{name}"
 
 
