@@ -168,3 +168,10 @@ def test_two_files_for_one_image(tmp_path):
     write_png(tmp_path / "masks/0.png", square(2, 2, 8, 6))
     with pytest.raises(DataError, match="1 images with results in several files .*train/.*and val/"):
         read(tmp_path, targets=STREETS)
+
+
+def test_masks_called_as_their_image_are_no_maps(tmp_path):
+    write(tmp_path, {f"{BASE}_pred.txt": f"masks/{BASE}.png 26 0.9"})
+    write_png(tmp_path / f"masks/{BASE}.png", square(2, 2, 8, 6))
+    (image,) = read(tmp_path, targets=STREETS)[0].values()
+    assert len(image.detections) == 1 and image.stuff_map is None

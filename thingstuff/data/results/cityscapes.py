@@ -27,6 +27,7 @@ from thingstuff.structures.png import read_label_png, read_mask_png
 
 _LINE = re.compile(r"(?P<mask>\S.*\.png)\s+(?P<label>[0-9]{1,5})\s+(?P<score>\S+)", re.IGNORECASE)
 _ENDINGS = ("_pred", "_labelIds", "_gtFine", "_gtCoarse", "_leftImg8bit")
+_OF_MAPS = ("_pred", "_labelIds")
 _PROBES = 3
 
 
@@ -51,7 +52,7 @@ def _recognises(path: Path) -> bool:
 
 def _has_maps(path: Path) -> bool:
     names = first_files(path, [".png"], _PROBES)
-    return bool(names) and all(stem_of(name).endswith(("_pred", "_labelIds")) for name in names)
+    return bool(names) and all(stem_of(name).endswith(_OF_MAPS) for name in names)
 
 
 def _read(source: ResultSource, targets: Targets) -> Iterator[PredictedImage]:
@@ -81,9 +82,13 @@ class _Folder:
     def of(cls, source: ResultSource, targets: Targets) -> _Folder:
         bases = dict(targets.named(*_ENDINGS))
         texts, maps, alone = dict[str, str](), dict[str, str](), []
-        for name in utf8_names(files_below(source.path, [".txt", ".png"]), source.faults):
-            image = bases.get(_base(name))
+        names = utf8_names(files_below(source.path, [".txt", ".png"]), source.faults)
+        has_texts = any(name.lower().endswith(".txt") for name in names)
+        for name in names:
             is_text = name.lower().endswith(".txt")
+            if has_texts and not is_text and not stem_of(name).endswith(_OF_MAPS):
+                continue  # a mask, whatever it is called
+            image = bases.get(_base(name))
             own = texts if is_text else maps
             if image is not None:
                 other = own.setdefault(image.key, name)
