@@ -48,14 +48,21 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _label(args: argparse.Namespace) -> int:
+    from sam_masks.label import label_images
+    from sam_masks.partial import Partial
     from thingstuff.console import start_console
     from thingstuff.engine.folders import make_writable
 
     _check(args)
     start_console()
     make_writable(args.output.parent, "--output")
-    labels = _everything(args) if args.boxes is None and args.points is None else _marked(args)
+    work = _everything(args) if args.boxes is None and args.points is None else _marked(args)
+    partial = Partial(args.output, _known_by(args))
+    labels = label_images(work, partial)
     labels.write(args.output)
+    partial.remove()
+    if labels.already_there:
+        print(f"{'earlier':10} {labels.already_there} images were labelled by a run that was stopped")
     if labels.empty:
         print(f"{'left out':10} {labels.empty} objects that got no mask")
     print(f"{'labels':10} {args.output}: {len(labels.annotations)} masks in {len(labels.images)} images")
@@ -83,24 +90,38 @@ def _check(args: argparse.Namespace) -> None:
     check_model(args)
 
 
+def _known_by(args: argparse.Namespace) -> str:
+    """What a run must share with an earlier one to go on with its images."""
+    import hashlib
+
+    from sam_masks.weights import weights_hash
+
+    prompts = args.boxes or args.points
+    own = {name: getattr(args, name) for name in (*_GRID, "single_mask", "mask_thresh")}
+    content = b"" if prompts is None else prompts.read_bytes()
+    parts = [str(args.images.absolute()), weights_hash(args.model), str(own), hashlib.sha256(content).hexdigest()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
 def _marked(args: argparse.Namespace) -> Any:
     from sam_masks.boxes_file import read_boxes
-    from sam_masks.label import label_marked
+    from sam_masks.label import marked_work
     from sam_masks.points_file import read_points
 
     marked = read_boxes(args.boxes) if args.boxes else read_points(args.points)
     for note in marked.notes:
         print(note)
-    return label_marked(load_segmenter(args), marked, args.images)
+    return marked_work(load_segmenter(args), marked, args.images)
 
 
 def _everything(args: argparse.Namespace) -> Any:
     from sam_masks.everything import GridOptions
-    from sam_masks.label import label_everything
+    from sam_masks.label import everything_work
     from thingstuff.data.inputs import find_inputs
 
     inputs = find_inputs([args.images])
     if inputs.videos:
         print(f"{len(inputs.videos)} videos are left out")
     given = {name: getattr(args, name) for name in _GRID if getattr(args, name) is not None}
-    return label_everything(load_segmenter(args), inputs.images, GridOptions(**given))
+    names = [image.key for image in inputs.images]
+    return everything_work(load_segmenter(args), names, inputs.root, GridOptions(**given))
