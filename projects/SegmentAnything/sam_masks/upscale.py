@@ -10,13 +10,13 @@ from torch import Tensor
 from sam_masks.frame import Frame
 from thingstuff.structures import MaskCrops
 
-MOST_FLOATS = 1 << 25  # at full size and at once: 128 MiB
+MOST_FLOATS = 1 << 24  # at full size and at once: 64 MiB
 
 
 def upscaled(logits: Tensor, frame: Frame) -> Iterator[Tensor]:
     """N x h x w -> chunks K x H x W in their order, where K goes down as images get larger."""
     many = max(1, MOST_FLOATS // frame.largest_px)
-    for chunk in logits.split(many):
+    for chunk in logits.split(many) if len(logits) else ():
         yield frame.unplace(chunk)
 
 

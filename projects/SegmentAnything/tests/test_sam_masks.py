@@ -119,6 +119,12 @@ def test_masks_of_a_low_predicted_iou_go():
     assert network.asked[0][1] is True
 
 
+def test_where_no_mask_is_good_nothing_is_found():
+    found, _ = grid_of([square(8, 8, (0, 0, 2, 2))[None]] * 4, [[0.5]] * 4, per_side=2)
+    assert (len(found.masks), found.masks.height, found.masks.width) == (0, 8, 8)
+    assert len(found.ious) == len(found.stabilities) == 0
+
+
 def test_stability_is_the_area_of_the_higher_over_that_of_the_lower_threshold():
     # four pixels above 1, and four more between -1 and 1
     logits = torch.full((1, 4, 4), -9.0)
