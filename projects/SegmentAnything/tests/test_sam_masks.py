@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from sam_cases import WrittenNetwork, picture
+from sam_cases import WrittenNetwork, image_processor, picture
 from sam_masks import upscale
 from sam_masks.everything import GridOptions, find_everything, stability_of
 from sam_masks.frame import Frame
@@ -159,7 +159,7 @@ def test_empty_masks_go_whatever_the_thresholds():
 @pytest.mark.parametrize("size", [(24, 36), (36, 24)])
 def test_a_grid_gives_the_masks_of_the_reference(size):
     """transformers' own filter and NMS, on logits of blobs and noise."""
-    transformers = pytest.importorskip("transformers", reason="the extra thingstuff[sam] is not installed")
+    processor = image_processor("SamImageProcessor", pad_size={"height": 36, "width": 36})
     rng = np.random.default_rng(4)
     coarse = torch.tensor(rng.normal(0, 6, (40, 3, 3, 3)), dtype=torch.float32)
     logits = torch.nn.functional.interpolate(coarse, (36, 36), mode="bilinear").numpy()
@@ -168,7 +168,6 @@ def test_a_grid_gives_the_masks_of_the_reference(size):
     network = WrittenNetwork(logits[:36], ious[:36].tolist(), side=36)
     found = find_everything(Segmenter(network, MaskOptions(batch=7)), picture(*size), options)
 
-    processor = transformers.SamImageProcessor(pad_size={"height": 36, "width": 36})
     height, width = size
     masks = processor.post_process_masks([torch.tensor(logits[:36])], [size], [size], binarize=False)[0]
     passed = processor.filter_masks(masks, torch.tensor(ious[:36]), size, [0, 0, width, height], 0.7, 0.6)
@@ -181,9 +180,9 @@ def test_a_grid_gives_the_masks_of_the_reference(size):
 
 
 def test_grid_points_are_those_of_the_reference():
-    transformers = pytest.importorskip("transformers", reason="the extra thingstuff[sam] is not installed")
+    processor = image_processor("SamImageProcessor")
     image = torch.zeros(3, 60, 100, dtype=torch.uint8)
-    _, points, _, _ = transformers.SamImageProcessor().generate_crop_boxes(image, 100, points_per_crop=5)
+    _, points, _, _ = processor.generate_crop_boxes(image, 100, points_per_crop=5)
     ours = Prompts.grid(5, 60, 100).points_xy
     np.testing.assert_allclose(points.numpy().reshape(-1, 1, 2), ours, atol=1e-4)
 

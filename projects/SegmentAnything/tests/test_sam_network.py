@@ -26,7 +26,8 @@ def theirs(family, model, image_bgr, multimask=True, **prompts):
     """N x M x H x W bool masks, N x M predicted IoUs, and what the processor made of the image."""
     processor = processor_of(family)
     inputs = processor(images=np.ascontiguousarray(image_bgr[:, :, ::-1]), return_tensors="pt", **prompts)
-    sizes = [inputs.pop(name) for name in ("original_sizes", "reshaped_input_sizes") if name in inputs]
+    sizes = [inputs.pop(name, None) for name in ("original_sizes", "reshaped_input_sizes")]
+    sizes = sizes if family == "sam" else sizes[:1]
     with torch.inference_mode():
         out = model(**inputs, multimask_output=multimask)
     masks = processor.post_process_masks([out.pred_masks[0]], *[size.tolist() for size in sizes])[0]
