@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 
 Shape = tuple[int, ...]
 
-# The last layers of Detectron2's heads, of torchvision's and of DETR's kin. PointRend's point head takes the coarse classes as inputs.
+# The last layers of Detectron2's heads, of torchvision's and of DETR's kin.
+# PointRend's point head takes the coarse classes as inputs.
 _HEAD = re.compile(
     r"""(?P<head>(?:.*\.)?(?:
       box_predictor (?=(?:\.\d+)?\.(?:cls_score|bbox_pred)\.)
