@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,7 @@ def _measure(entries: Any, wanted: Any, settings: Settings, args: argparse.Names
     from thingstuff.benchmark.projects.table import project_table, write_between_marks
     from thingstuff.engine.folders import make_writable
 
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a training does not outlive this command
     work = args.work / "trial" if settings.small else args.work
     make_writable(work, "--work")
     report = measure_projects(entries, wanted, settings, work, lambda line: print(line, flush=True))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from thingstuff.benchmark.projects.entries import Entry
 from thingstuff.benchmark.projects.row import ProjectRow
 from thingstuff.benchmark.projects.scores import SCENES_NAME, draw_scenes, score_entry
 from thingstuff.benchmark.projects.settings import Settings
-from thingstuff.benchmark.projects.training import config_key, kept_training, train_entry
+from thingstuff.benchmark.projects.training import Training, config_key, kept_training, train_entry
 from thingstuff.errors import UserError
 from thingstuff.files import write_json
 from thingstuff.progress import duration
@@ -43,22 +43,15 @@ def measure_projects(
 ) -> Report:
     """Measure those `wanted`; of the others there is a row where an earlier run has left one. In the entries' order."""
     scenes = draw_scenes(work, settings.scenes)
-    clock = _Clock(settings, len(wanted), time.monotonic())
-    rows, unmeasured = [], []
-    for entry in entries:
-        one = _One(entry, settings, work / entry.slug, scenes, lambda text: None)
-        if entry in wanted:
-            number = wanted.index(entry) + 1
-            one = _One(entry, settings, work / entry.slug, scenes, _Speaker(say, entry.name, number, clock))
-            row = one.row()
-            clock.done()
-        else:
-            row = one.kept()
-        if row is None:
-            unmeasured.append(entry.name)
-        else:
-            rows.append(row)
-    return Report(rows, unmeasured)
+    each = {entry: _One(entry, settings, work / entry.slug, scenes) for entry in entries}
+    kept = {entry: one.kept() for entry, one in each.items()}
+    pending = [entry for entry in wanted if kept[entry] is None]
+    clock = _Clock(settings, len(pending))
+    for number, entry in enumerate(pending, 1):
+        clock.begin()
+        kept[entry] = each[entry].measure(_Speaker(say, entry.name, number, clock))
+    rows = [row for row in kept.values() if row is not None]
+    return Report(rows, [entry.name for entry, row in kept.items() if row is None])
 
 
 @dataclass
@@ -67,19 +60,20 @@ class _Clock:
 
     settings: Settings
     count: int
-    started: float
-    finished: int = 0
+    starts: list[float] = field(default_factory=list)
 
-    def done(self) -> None:
-        self.finished += 1
+    def begin(self) -> None:
+        """The next entry."""
+        self.starts.append(time.monotonic())
 
     def left_s(self) -> float:
-        """Those that are done tell how long one takes; the one that is being measured counts in part."""
-        spent = time.monotonic() - self.started
+        """Those that are done tell how long one takes, and until then a guess."""
         first, each = _GUESSED_S
-        guessed = self.settings.seconds + first + each * self.settings.scenes
-        an_entry = spent / self.finished if self.finished else max(guessed, spent)
-        return max(0.0, an_entry * self.count - spent)
+        an_entry = self.settings.seconds + first + each * self.settings.scenes
+        if len(self.starts) > 1:
+            an_entry = (self.starts[-1] - self.starts[0]) / (len(self.starts) - 1)
+        of_this = max(0.0, an_entry - (time.monotonic() - self.starts[-1]))
+        return of_this + an_entry * (self.count - len(self.starts))
 
 
 @dataclass(frozen=True)
@@ -101,27 +95,29 @@ class _One:
     settings: Settings
     folder: Path
     scenes: Path
-    say: Say
 
-    def row(self) -> ProjectRow:
+    def measure(self, say: Say) -> ProjectRow:
         """Whatever a project raises is its failure; what is known by then stands in the row."""
         self.folder.mkdir(parents=True, exist_ok=True)
         known: dict[str, Any] = {}
         try:
             cfg = self._config()
-            training = kept_training(self.folder, config_key(cfg, self.settings))
-            if training is None:
-                training = train_entry(self.entry, config_key(cfg, self.settings), self.settings, self.folder, self.say)
-            else:
-                self.say(f"trained already, {training.iterations} steps in {training.train_seconds:.0f} s")
-            known["training"] = training
-            known |= self._measured(cfg, training.key) or self._measure(cfg, training)
+            training = known["training"] = self._trained(cfg, say)
+            known |= self._measured(training.key) or self._measure(cfg, training, say)
         except UserError as error:
             reason = " ".join(str(error).split())
-            self.say(f"failed: {reason}")
+            say(f"failed: {reason}")
             return ProjectRow(self.entry.name, **known, failure=reason)
-        self.say("done")
+        say("done")
         return ProjectRow(self.entry.name, **known)
+
+    def _trained(self, cfg: Any, say: Say) -> Training:
+        key = config_key(cfg, self.settings)
+        kept = kept_training(self.folder, key)
+        if kept is None:
+            return train_entry(self.entry, key, self.settings, self.folder, say)
+        say(f"trained already, {kept.iterations} steps in {kept.train_seconds:.0f} s")
+        return kept
 
     def kept(self) -> ProjectRow | None:
         """The row of an earlier run, if it is whole."""
@@ -130,7 +126,7 @@ class _One:
         except UserError:
             return None
         training = kept_training(self.folder, config_key(cfg, self.settings))
-        measured = training and self._measured(cfg, training.key)
+        measured = training and self._measured(training.key)
         return ProjectRow(self.entry.name, training, **measured) if measured else None
 
     def _config(self) -> Any:
@@ -141,7 +137,7 @@ class _One:
         settle_device(cfg)
         return cfg
 
-    def _measured(self, cfg: Any, key: str) -> Mapping[str, Any] | None:
+    def _measured(self, key: str) -> Mapping[str, Any] | None:
         file = self.folder / _MEASURED
         if not file.is_file():
             return None
@@ -152,12 +148,12 @@ class _One:
     def _measuring_key(self, key: str) -> list[Any]:
         return [key, self.settings.scenes, *self.settings.latency]
 
-    def _measure(self, cfg: Any, training: Any) -> Mapping[str, Any]:
+    def _measure(self, cfg: Any, training: Training, say: Say) -> Mapping[str, Any]:
         from thingstuff.benchmark.projects.latency import latencies, latency_record
 
-        self.say(f"evaluating on {self.settings.scenes} scenes")
+        say(f"evaluating on {self.settings.scenes} scenes")
         scores = score_entry(self.entry, training.weights, self.settings, self.scenes, self.folder)
-        self.say("timing")
+        say("timing")
         count, repeats = self.settings.latency
         cfg.MODEL.WEIGHTS, cfg.DATASETS.TEST = training.weights, (SCENES_NAME,)
         images = sorted((self.scenes / "shapes" / "val").glob("*.png"))[:count]

@@ -47,7 +47,10 @@ def kept_training(folder: Path, key: str) -> Training | None:
     file = folder / KEPT
     if not file.is_file():
         return None
-    found = Training(**json.loads(file.read_bytes()))
+    try:
+        found = Training(**json.loads(file.read_bytes()))
+    except (ValueError, TypeError):  # of another version
+        return None
     return found if found.key == key and Path(found.weights).is_file() else None
 
 
