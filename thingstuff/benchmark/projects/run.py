@@ -14,7 +14,7 @@ from typing import Any
 
 from thingstuff.benchmark.projects.entries import Entry
 from thingstuff.benchmark.projects.row import ProjectRow
-from thingstuff.benchmark.projects.scores import SCENES_NAME, draw_scenes, score_entry
+from thingstuff.benchmark.projects.scores import SCENES_NAME, draw_scenes, scenes_folder, score_entry
 from thingstuff.benchmark.projects.settings import Settings
 from thingstuff.benchmark.projects.training import Training, config_key, kept_training, train_entry
 from thingstuff.errors import UserError
@@ -42,10 +42,12 @@ def measure_projects(
     entries: Sequence[Entry], wanted: Sequence[Entry], settings: Settings, work: Path, say: Say = print
 ) -> Report:
     """Measure those `wanted`; of the others there is a row where an earlier run has left one. In the entries' order."""
-    scenes = draw_scenes(work, settings.scenes)
+    scenes = scenes_folder(work, settings.scenes)
     each = {entry: _One(entry, settings, work / entry.slug, scenes) for entry in entries}
     kept = {entry: one.kept() for entry, one in each.items()}
     pending = [entry for entry in wanted if kept[entry] is None]
+    if pending:
+        draw_scenes(scenes, settings.scenes)
     clock = _Clock(settings, len(pending))
     for number, entry in enumerate(pending, 1):
         clock.begin()
@@ -104,7 +106,7 @@ class _One:
             cfg = self._config()
             training = known["training"] = self._trained(cfg, say)
             known |= self._measured(training.key) or self._measure(cfg, training, say)
-        except UserError as error:
+        except (UserError, OSError) as error:
             reason = " ".join(str(error).split())
             say(f"failed: {reason}")
             return ProjectRow(self.entry.name, **known, failure=reason)

@@ -19,14 +19,17 @@ _NUMBERS = ("AP", "AP50", "AP75", "APs", "APm", "APl")
 _DRAWS = 1000
 
 
-def draw_scenes(work: Path, count: int) -> Path:
+def scenes_folder(work: Path, count: int) -> Path:
     """A folder that stands for $DETECTRON2_DATASETS, in which `shapes_val` are `count` fresh scenes."""
+    return work / f"scenes_{SCENE_SEED}_{count}"
+
+
+def draw_scenes(folder: Path, count: int) -> None:
+    """Into what `scenes_folder` gives, unless they are there."""
     from thingstuff.data.shapes import draw_shapes
 
-    folder = work / f"scenes_{SCENE_SEED}_{count}"
     if not (folder / "shapes").exists():
         draw_shapes(folder / "shapes", train=1, val=count, seed=SCENE_SEED)
-    return folder
 
 
 def score_entry(entry: Entry, weights: str, settings: Settings, scenes: Path, folder: Path) -> dict[str, Any]:
