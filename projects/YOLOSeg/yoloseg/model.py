@@ -133,8 +133,8 @@ class YOLOSeg(nn.Module):
 
 def _in_output(boxes_xyxy: Tensor, place: Place, output_size: tuple[int, int]) -> Boxes:
     (height, width), (out_height, out_width) = place.size, output_size
-    boxes = Boxes(boxes_xyxy - boxes_xyxy.new_tensor([place.left, place.top] * 2))
-    boxes.scale(out_width / width, out_height / height)
+    moved = boxes_xyxy - boxes_xyxy.new_tensor([place.left, place.top] * 2)
+    boxes = Boxes(moved / moved.new_tensor([width / out_width, height / out_height] * 2))
     boxes.clip(output_size)
     return boxes
 

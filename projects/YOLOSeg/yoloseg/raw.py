@@ -35,16 +35,16 @@ class RawPredictions:
         levels = [tuple(level.shape[-2:]) for level in parts["feats"]]
         prototypes = parts["proto"].float()
         centres, strides = _cells(levels, head.stride.tolist(), prototypes.device)
-        bins = parts["boxes"].float().unflatten(1, (_SIDES, head.reg_max)).softmax(dim=2)
-        values = torch.arange(head.reg_max, dtype=torch.float32, device=bins.device)
-        distances = torch.einsum("bsna,n->bsa", bins, values)
+        distances = head.dfl(parts["boxes"].float())
         scores, coefficients = parts["scores"].float(), parts["mask_coefficient"].float()
         return cls(distances, scores, coefficients, prototypes, centres, strides)
 
     def boxes_xyxy(self, image: int) -> Tensor:
-        """A x 4 in pixels of the batch."""
+        """A x 4 in pixels of the batch, by way of centre and size, so that they round as ultralytics' do."""
         low, high = self.distances[image].split(2)
-        return (torch.cat([self.centres - low, self.centres + high]) * self.strides).T
+        low, high = self.centres - low, self.centres + high
+        centres, sizes = (low + high) / 2 * self.strides, (high - low) * self.strides
+        return torch.cat([centres - sizes / 2, centres + sizes / 2]).T
 
 
 def _named(answer: Sequence[Any], head: Any) -> dict[str, Any]:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torchvision.ops import batched_nms
+from torchvision.ops import nms
 
 _MOST_CANDIDATES = 30000  # ultralytics' bound
+_APART_PX = 7680  # between the classes, so that one call serves all: ultralytics' number, as its boxes round with it
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Selection:
         if len(found) > _MOST_CANDIDATES:
             best = found.argsort(descending=True)[:_MOST_CANDIDATES]
             rows, classes, found = rows[best], classes[best], found[best]
-        kept = batched_nms(boxes_xyxy[rows], found, classes, self.iou_thresh)[: self.max_detections]
+        kept = nms(_apart(boxes_xyxy[rows], classes), found, self.iou_thresh)[: self.max_detections]
         return rows[kept], classes[kept], found[kept]
 
     def _candidates(self, scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -40,3 +41,9 @@ class Selection:
         best, classes = scores.max(dim=1)
         rows = torch.where(best > self.score_thresh)[0]
         return rows, classes[rows]
+
+
+def _apart(boxes_xyxy: Tensor, classes: Tensor) -> Tensor:
+    """Boxes of different classes do not touch, whatever the size of the image."""
+    extent = (boxes_xyxy.amax() - boxes_xyxy.amin()).clamp(min=_APART_PX) if len(boxes_xyxy) else _APART_PX
+    return boxes_xyxy + classes[:, None] * extent

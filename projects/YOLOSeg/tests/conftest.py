@@ -1,0 +1,1 @@
+"""Nothing here needs ultralytics; the tests skip by themselves without it."""
