@@ -1,1 +1,5 @@
-"""Nothing here needs ultralytics; the tests skip by themselves without it."""
+"""The package of the project, importable by its tests."""
+
+from thingstuff.config.projects import import_project
+
+import_project("YOLOSeg")

@@ -121,3 +121,15 @@ def ultralytics_results(model, source, tmp_path, **settings):
     network.fuse = lambda *args, **kwargs: network  # folded norms round in another way, and random weights blow it up
     predictor.setup_model(network, verbose=False)
     return predictor(source)
+
+
+def saved(path, network, **others):
+    """A file as ultralytics' trainer writes it: the model in half precision among plain values."""
+    from ultralytics.utils import IterableSimpleNamespace
+
+    kept = copy.deepcopy(network).half()
+    kept.args = IterableSimpleNamespace(imgsz=160, overlap_mask=True)
+    parts = {"model": None, "ema": kept} if others.pop("as_ema", False) else {"model": kept, "ema": None}
+    content = {"epoch": -1, "best_fitness": None, **parts}
+    torch.save(content | {"train_args": {"imgsz": 160}, "version": "8.4.0"} | others, path)
+    return path
