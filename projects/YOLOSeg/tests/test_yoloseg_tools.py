@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 import torch
 from detectron2.data import MetadataCatalog
+from detectron2.modeling import build_model
 from helpers import TINY, assert_one_line
-from yoloseg_cases import CLASSES, CONFIGS, picture, saved, sharp_model
+from yoloseg_cases import CLASSES, CONFIGS, picture, saved, sharp_model, small_cfg
 
 import thingstuff
 from thingstuff.engine.mode import Mode
@@ -93,14 +94,15 @@ def test_it_predicts_in_every_mode(mode, tolerance):
 
 
 def test_weights_of_other_classes_begin_anew_where_that_is_asked_for(run_tool, small_shapes, tmp_path):
-    other = sharp_model(name="yolo11n-seg.yaml").network
-    torch.save({"model": other.state_dict()}, tmp_path / "six.pth")
-    one_class = ("MODEL.ROI_HEADS.NUM_CLASSES", "2", "DATASETS.CHECK", "False")
-    weights = ("MODEL.WEIGHTS", tmp_path / "six.pth", "OUTPUT_DIR", tmp_path / "run")
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, *TINY, *weights, *one_class)
+    cfg = small_cfg("coco_yolo11n", MODEL__ROI_HEADS__NUM_CLASSES=80)
+    weights = saved(tmp_path / "coco.pt", build_model(cfg).network)
+    given = ("MODEL.WEIGHTS", weights, "OUTPUT_DIR", tmp_path / "run")
+    code, _, err = run_tool("train_net", "--config-file", SHAPES, *TINY, *given)
     assert code == 2
-    assert_one_line(err, "shapes_train has 6 classes, but MODEL.ROI_HEADS.NUM_CLASSES is 2: set it to 6")
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, *TINY, *weights)
+    assert_one_line(err, "coco.pt is for 80 classes, this model has 6", "MODEL.REINIT_HEADS True")
+    data = ("DATASETS.TRAIN", "('shapes_train',)", "DATASETS.TEST", "('shapes_val',)")
+    small = ("MODEL.ROI_HEADS.NUM_CLASSES", "6", "INPUT.MIN_SIZE_TRAIN", "(160,)", "INPUT.MIN_SIZE_TEST", "160")
+    code, _, err = run_tool("train_net", "--config-file", CONFIGS / "finetune.yaml", *TINY, *given, *data, *small)
     assert code == 0, err
 
 
