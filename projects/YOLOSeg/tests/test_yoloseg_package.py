@@ -1,6 +1,7 @@
 """How ultralytics is imported: late, told once, offline, without a trace; and what is said where it is missing."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from helpers import ROOT, assert_one_line
 from yoloseg.package import load_package
+from yoloseg_package import needs_ultralytics
 
 CONFIG = Path(__file__).parents[1] / "configs/shapes.yaml"
 
@@ -47,7 +49,7 @@ print(json.dumps({"tried": tried, "early": early, "changed": [a for a, b in zip(
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     """What the script says, and what it left in its home and its working folder."""
-    pytest.importorskip("ultralytics", reason="YOLOSeg needs the package ultralytics: pip install 'thingstuff[yolo]'")
+    needs_ultralytics()
     home, work = tmp_path_factory.mktemp("home"), tmp_path_factory.mktemp("work")
     names = ("YOLO_CONFIG_DIR", "YOLO_OFFLINE", "YOLO_AUTOINSTALL", "XDG_CONFIG_HOME", "XDG_CACHE_HOME")
     environment = {name: value for name, value in os.environ.items() if name not in names}
@@ -79,9 +81,7 @@ def test_nothing_of_the_process_is_changed(told):
 
 
 def test_the_licence_is_told_once(caplog, monkeypatch):
-    pytest.importorskip("ultralytics")
-    import logging
-
+    needs_ultralytics()
     load_package.cache_clear()
     logger = logging.getLogger("thingstuff.yoloseg")
     monkeypatch.setattr(logging.getLogger("thingstuff"), "propagate", True)

@@ -5,20 +5,13 @@ import functools
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from detectron2.modeling import build_model
-
-pytest.importorskip("ultralytics", reason="YOLOSeg needs the package ultralytics: pip install 'thingstuff[yolo]'")
+from yoloseg_package import needs_ultralytics
 
 from thingstuff.config import load_config
-from thingstuff.config.projects import import_project
 
-import_project("YOLOSeg")  # so that its package can be imported
-
-from yoloseg.package import load_package  # noqa: E402
-
-load_package()  # silent and offline, before any test imports a part of ultralytics
+needs_ultralytics()
 
 PROJECT = Path(__file__).parents[1]
 CONFIGS = PROJECT / "configs"

@@ -61,26 +61,37 @@ def crop_masks(
     what ultralytics computes. For another size it interpolates twice where there is padding (with `retina_masks`),
     and else leaves its masks in the size of the input; here every size is sampled from the prototypes directly.
     """
-    rows, columns = _samples(prototypes, place, output_size)
+    rows, columns = _axes(prototypes, place, output_size)
     regions = _regions(boxes_xyxy, *output_size)
-    masks = [
-        _mask(prototypes, one, rows[y0:y1], columns[x0:x1])
-        for one, (x0, y0, x1, y1) in zip(coefficients, regions, strict=True)
-    ]
+    masks = [_mask(prototypes, one, rows, columns, region) for one, region in zip(coefficients, regions, strict=True)]
     return Crops(masks, regions, output_size)
 
 
-def _samples(prototypes: Tensor, place: Place, output_size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Where the pixel rows and columns of the output lie among those of the prototypes."""
-    axes = zip(output_size, place.size, (place.top, place.left), place.padded_size, prototypes.shape[-2:], strict=True)
-    rows, columns = (_axis(*axis, prototypes.device) for axis in axes)
+@dataclass(frozen=True, eq=False)
+class _Axis:
+    """Where the pixel rows, or columns, of the output lie among those of the prototypes.
+
+    `before` has the whole parts on the CPU, so that no mask waits for a GPU.
+    """
+
+    places: Tensor
+    before: list[int]
+
+    def window(self, first: int, end: int) -> tuple[int, int]:
+        """The cells, first and behind the last, that pixels of a range need."""
+        return self.before[first], self.before[end - 1] + 2
+
+
+def _axes(prototypes: Tensor, place: Place, output_size: tuple[int, int]) -> tuple[_Axis, _Axis]:
+    parts = zip(output_size, place.size, (place.top, place.left), place.padded_size, prototypes.shape[-2:], strict=True)
+    rows, columns = (_axis(*part, prototypes.device) for part in parts)
     return rows, columns
 
 
-def _axis(pixels: int, inside: int, before: int, padded: int, cells: int, device: torch.device) -> Tensor:
-    centres = torch.arange(pixels, dtype=torch.float32, device=device) + 0.5
-    in_batch = centres * (inside / pixels) + before
-    return (in_batch * (cells / padded) - 0.5).clamp(0, cells - 1)
+def _axis(pixels: int, inside: int, before: int, padded: int, cells: int, device: torch.device) -> _Axis:
+    in_batch = (torch.arange(pixels, dtype=torch.float32) + 0.5) * (inside / pixels) + before
+    places = (in_batch * (cells / padded) - 0.5).clamp(0, cells - 1)
+    return _Axis(places.to(device), places.long().tolist())
 
 
 def _regions(boxes_xyxy: Tensor, height: int, width: int) -> list[list[int]]:
@@ -91,18 +102,14 @@ def _regions(boxes_xyxy: Tensor, height: int, width: int) -> list[list[int]]:
     return regions
 
 
-def _mask(prototypes: Tensor, coefficients: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+def _mask(prototypes: Tensor, coefficients: Tensor, rows: _Axis, columns: _Axis, region: list[int]) -> Tensor:
     """Bilinear interpolation is separable: between rows first, then between columns."""
-    if not len(rows) or not len(columns):
-        return torch.zeros((len(rows), len(columns)), dtype=torch.bool, device=prototypes.device)
-    (y0, y1), (x0, x1) = (_window(axis) for axis in (rows, columns))
-    logits = torch.einsum("k,khw->hw", coefficients, prototypes[:, y0:y1, x0:x1])
-    return _between(_between(logits, rows - y0, 0), columns - x0, 1) > 0
-
-
-def _window(places: Tensor) -> tuple[int, int]:
-    """The cells, first and behind the last, that ascending places need."""
-    return int(places[0]), int(places[-1]) + 2
+    x0, y0, x1, y1 = region
+    if x0 == x1 or y0 == y1:
+        return torch.zeros((y1 - y0, x1 - x0), dtype=torch.bool, device=prototypes.device)
+    (top, bottom), (left, right) = rows.window(y0, y1), columns.window(x0, x1)
+    logits = torch.einsum("k,khw->hw", coefficients, prototypes[:, top:bottom, left:right])
+    return _between(_between(logits, rows.places[y0:y1] - top, 0), columns.places[x0:x1] - left, 1) > 0
 
 
 def _between(values: Tensor, places: Tensor, dim: int) -> Tensor:
