@@ -64,8 +64,9 @@ def _model(path: Path, content: Any) -> _StandIn:
     model = (content.get("ema") or content.get("model")) if isinstance(content, dict) else content
     if not isinstance(model, _StandIn) or "_modules" not in vars(model):
         raise WeightsError(f"{path} holds no model of ultralytics: pass a .pt file of a training, or an exported .pth")
-    if model.name != _MODEL:
-        kind = model.name.rpartition(".")[2]
+    name = type(model).name  # the file's own attributes lie over those of the class
+    if name != _MODEL:
+        kind = name.rpartition(".")[2]
         raise WeightsError(f"{path} holds a {kind}, expected a SegmentationModel: pass weights that end in -seg.pt")
     return model
 
