@@ -8,7 +8,7 @@ from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, MViT
 
 from modern_backbones.options import require_valid_mvit
-from modern_backbones.pyramid import LAYER_NORM, fpn, undecayed_positions
+from modern_backbones.pyramid import LAYER_NORM, fpn, without_decay
 
 
 @BACKBONE_REGISTRY.register()
@@ -32,5 +32,5 @@ def build_mvit_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
         use_rel_pos=mvit.USE_REL_POS,
     )
     backbone = fpn(cfg, bottom_up, ["scale2", "scale3", "scale4", "scale5"])
-    backbone.optimizer_options = undecayed_positions()
+    backbone.optimizer_options = without_decay("pos_embed", "rel_pos_h", "rel_pos_w")
     return backbone

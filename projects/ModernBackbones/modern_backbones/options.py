@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 
 from detectron2.config import CfgNode
+from detectron2.data import MetadataCatalog
 from detectron2.layers import ShapeSpec
 
 from thingstuff.errors import ConfigError
@@ -16,9 +17,25 @@ _STAGES = 4
 
 
 def require_square_pad(cfg: CfgNode) -> None:
-    pad = cfg.MODEL.FPN.SQUARE_PAD
+    """ConfigError also where images may be larger than the square: Detectron2 would cut them without a word."""
+    pad, inputs = cfg.MODEL.FPN.SQUARE_PAD, cfg.INPUT
     if pad < 0 or pad % _STRIDE:
         raise ConfigError(f"MODEL.FPN.SQUARE_PAD is {pad}, expected 0 or a multiple of {_STRIDE} pixels")
+    if pad == 0:
+        return
+    longest = {"INPUT.MAX_SIZE_TEST": inputs.MAX_SIZE_TEST}
+    longest |= (
+        {"INPUT.JITTER.SIZE": inputs.JITTER.SIZE}
+        if inputs.JITTER.ENABLED
+        else {"INPUT.MAX_SIZE_TRAIN": inputs.MAX_SIZE_TRAIN}
+    )
+    if cfg.TEST.AUG.ENABLED:
+        longest["TEST.AUG.MAX_SIZE"] = cfg.TEST.AUG.MAX_SIZE
+    for key, size in longest.items():
+        if not 0 < size <= pad:
+            raise ConfigError(
+                f"{key} is {size}, and MODEL.FPN.SQUARE_PAD {pad} would cut what is longer: set it to {pad} or less"
+            )
 
 
 def require_valid_vit(cfg: CfgNode) -> None:
@@ -107,8 +124,7 @@ def require_valid_fcos(cfg: CfgNode, levels: Mapping[str, ShapeSpec]) -> None:
     node = cfg.MODEL.FCOS
     if cfg.MODEL.MASK_ON:
         raise ConfigError("FCOS finds boxes and no masks: set MODEL.MASK_ON False")
-    if cfg.MODEL.ROI_HEADS.NUM_CLASSES < 1:
-        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {cfg.MODEL.ROI_HEADS.NUM_CLASSES}, expected 1 or more")
+    _require_classes(cfg)
     _require_counts("FCOS", node, ("NUM_CONVS", "TOPK_CANDIDATES_TEST"))
     if node.CENTER_SAMPLING_RADIUS <= 0:
         raise ConfigError(f"MODEL.FCOS.CENTER_SAMPLING_RADIUS is {node.CENTER_SAMPLING_RADIUS:g}, expected more than 0")
@@ -123,6 +139,19 @@ def require_valid_fcos(cfg: CfgNode, levels: Mapping[str, ShapeSpec]) -> None:
         raise ConfigError(
             f"MODEL.FCOS.IN_FEATURES is {list(node.IN_FEATURES)}, expected each level half as large as the one before"
         )
+
+
+def _require_classes(cfg: CfgNode) -> None:
+    count = cfg.MODEL.ROI_HEADS.NUM_CLASSES
+    if count < 1:
+        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {count}, expected 1 or more")
+    known = MetadataCatalog.list()
+    for name in (name for name in cfg.DATASETS.TRAIN if name in known):
+        classes = len(MetadataCatalog.get(name).get("thing_classes") or [])
+        if classes > count:
+            raise ConfigError(
+                f"data set {name} has {classes} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: set it to {classes}"
+            )
 
 
 def _require_counts(name: str, node: CfgNode, keys: tuple[str, ...]) -> None:

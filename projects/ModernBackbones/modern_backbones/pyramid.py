@@ -15,7 +15,6 @@ from torch import nn
 from modern_backbones.options import require_square_pad
 
 LAYER_NORM = functools.partial(nn.LayerNorm, eps=1e-6)
-POSITIONS = ("pos_embed", "absolute_pos_embed", "rel_pos_h", "rel_pos_w", "relative_position_bias_table")
 
 
 def fpn(cfg: CfgNode, bottom_up: Backbone, in_features: Sequence[str]) -> FPN:
@@ -39,6 +38,6 @@ def last_level(in_feature: str) -> LastLevelMaxPool:
     return top
 
 
-def undecayed_positions() -> dict[str, Any]:
-    """For the optimiser: tables of positions have no weight decay, as in all three papers' recipes."""
-    return {"overrides": {name: {"weight_decay": 0.0} for name in POSITIONS}}
+def without_decay(*names: str) -> dict[str, Any]:
+    """For the optimiser: parameters of these names, tables of positions, have no weight decay."""
+    return {"overrides": {name: {"weight_decay": 0.0} for name in names}}

@@ -8,7 +8,7 @@ from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import FPN, SwinTransformer
 
 from modern_backbones.options import require_valid_swin
-from modern_backbones.pyramid import fpn, undecayed_positions
+from modern_backbones.pyramid import fpn, without_decay
 
 
 @BACKBONE_REGISTRY.register()
@@ -31,5 +31,5 @@ def build_swin_fpn_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> FPN:
         ape=swin.USE_ABS_POS,
     )
     backbone = fpn(cfg, bottom_up, ["p0", "p1", "p2", "p3"])
-    backbone.optimizer_options = undecayed_positions()
+    backbone.optimizer_options = without_decay("absolute_pos_embed", "relative_position_bias_table")
     return backbone

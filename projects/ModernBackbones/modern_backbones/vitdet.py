@@ -11,11 +11,19 @@ from detectron2.modeling import BACKBONE_REGISTRY
 from detectron2.modeling.backbone import SimpleFeaturePyramid, ViT, get_vit_lr_decay_rate
 
 from modern_backbones.options import require_square_pad, require_valid_vit
-from modern_backbones.pyramid import LAYER_NORM, last_level, undecayed_positions
+from modern_backbones.pyramid import LAYER_NORM, last_level, without_decay
+
+
+class PaddedPyramid(SimpleFeaturePyramid):
+    """Detectron2's, which does not say what image sizes must be multiples of, and would lose the last pixels of others."""
+
+    @property
+    def size_divisibility(self) -> int:
+        return self._size_divisibility
 
 
 @BACKBONE_REGISTRY.register()
-def build_vitdet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> SimpleFeaturePyramid:
+def build_vitdet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> PaddedPyramid:
     """Detectron2's modules under the names that its own ViTDet recipes give them, so that their weights fit.
 
     Levels are called by their strides: with patches of 16 and the paper's scales p2 to p5, and p6, pooled from p5.
@@ -24,7 +32,7 @@ def build_vitdet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> SimpleFeature
     require_square_pad(cfg)
     vit = cfg.MODEL.VIT
     strides = [round(vit.PATCH_SIZE / scale) for scale in vit.SCALE_FACTORS]
-    backbone = SimpleFeaturePyramid(
+    backbone = PaddedPyramid(
         net=_build_vit(vit, input_shape.channels),
         in_feature="last_feat",
         out_channels=cfg.MODEL.FPN.OUT_CHANNELS,
@@ -34,7 +42,7 @@ def build_vitdet_backbone(cfg: CfgNode, input_shape: ShapeSpec) -> SimpleFeature
         square_pad=cfg.MODEL.FPN.SQUARE_PAD,
     )
     rates = functools.partial(get_vit_lr_decay_rate, lr_decay_rate=vit.LAYER_DECAY, num_layers=vit.DEPTH)
-    backbone.optimizer_options = {**undecayed_positions(), "lr_factor_func": rates}
+    backbone.optimizer_options = {**without_decay("pos_embed"), "lr_factor_func": rates}
     return backbone
 
 
