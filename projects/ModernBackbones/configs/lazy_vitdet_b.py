@@ -1,6 +1,7 @@
-"""ViTDet-B on COCO as a Python config, for `tools/train_net.py --allow-python-config`: it says what coco_vitdet_b.yaml says.
+"""ViTDet-B on COCO as a Python config, for `tools/train_net.py --allow-python-config`.
 
-A start for what YAML cannot say. `train.init_checkpoint` is a local file of MAE's ViT-B, or an address.
+It says what coco_vitdet_b.yaml says: a start for what YAML cannot say.
+`train.init_checkpoint` is a local file of MAE's ViT-B, or an address.
 """
 
 import functools

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from itertools import pairwise
 
 from detectron2.config import CfgNode
 from detectron2.data import MetadataCatalog
@@ -74,7 +75,7 @@ def _require_blocks(vit: CfgNode) -> None:
 
 def _require_scales(vit: CfgNode) -> None:
     scales = [float(scale) for scale in vit.SCALE_FACTORS]
-    halving = all(a == 2 * b for a, b in zip(scales, scales[1:], strict=False))
+    halving = all(a == 2 * b for a, b in pairwise(scales))
     if not scales or not set(scales) <= set(_SCALES) or not halving:
         raise ConfigError(f"MODEL.VIT.SCALE_FACTORS is {scales}, expected neighbours out of {list(_SCALES)}")
     if vit.PATCH_SIZE / scales[0] < 1:
@@ -135,7 +136,7 @@ def require_valid_fcos(cfg: CfgNode, levels: Mapping[str, ShapeSpec]) -> None:
         wrong = unknown[0] if unknown else "empty"
         raise ConfigError(f"MODEL.FCOS.IN_FEATURES: {wrong}, the backbone has {', '.join(levels)}")
     strides = [levels[name].stride for name in node.IN_FEATURES]
-    if any(b != 2 * a for a, b in zip(strides, strides[1:], strict=False)):
+    if any(b != 2 * a for a, b in pairwise(strides)):
         raise ConfigError(
             f"MODEL.FCOS.IN_FEATURES is {list(node.IN_FEATURES)}, expected each level half as large as the one before"
         )
@@ -150,7 +151,8 @@ def _require_classes(cfg: CfgNode) -> None:
         classes = len(MetadataCatalog.get(name).get("thing_classes") or [])
         if classes > count:
             raise ConfigError(
-                f"data set {name} has {classes} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: set it to {classes}"
+                f"data set {name} has {classes} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: "
+                f"set it to {classes}"
             )
 
 

@@ -15,7 +15,7 @@ from modern_backbones.pyramid import LAYER_NORM, last_level, without_decay
 
 
 class PaddedPyramid(SimpleFeaturePyramid):
-    """Detectron2's, which does not say what image sizes must be multiples of, and would lose the last pixels of others."""
+    """Detectron2's does not say what image sizes must be multiples of, and would lose the last pixels of others."""
 
     @property
     def size_divisibility(self) -> int:

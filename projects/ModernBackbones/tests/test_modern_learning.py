@@ -60,7 +60,11 @@ def mae_like(model):
     vit = {name: torch.randn_like(value) for name, value in model.backbone.net.state_dict().items()}
     vit = {name: value for name, value in vit.items() if "rel_pos" not in name}
     width = vit["patch_embed.proj.bias"].shape[0]
-    return vit | {"cls_token": torch.randn(1, 1, width), "norm.weight": torch.ones(width), "norm.bias": torch.zeros(width)}
+    return vit | {
+        "cls_token": torch.randn(1, 1, width),
+        "norm.weight": torch.ones(width),
+        "norm.bias": torch.zeros(width),
+    }
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".pkl"])

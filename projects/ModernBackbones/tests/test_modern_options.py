@@ -25,7 +25,11 @@ from thingstuff.errors import ConfigError
         ("vitdet", ("MODEL.VIT.DROP_PATH_RATE", "1.0"), "DROP_PATH_RATE is 1, expected 0 or more and below 1"),
         ("vitdet", ("MODEL.VIT.MLP_RATIO", "0.0"), "MLP_RATIO is 0, expected a number above 0"),
         ("vitdet", ("MODEL.FPN.SQUARE_PAD", "100"), "SQUARE_PAD is 100, expected 0 or a multiple of 32 pixels"),
-        ("swin", ("MODEL.FPN.SQUARE_PAD", "320"), "INPUT.MAX_SIZE_TEST is 1333, and MODEL.FPN.SQUARE_PAD 320 would cut"),
+        (
+            "swin",
+            ("MODEL.FPN.SQUARE_PAD", "320"),
+            "INPUT.MAX_SIZE_TEST is 1333, and MODEL.FPN.SQUARE_PAD 320 would cut",
+        ),
         ("mvitv2", ("MODEL.MVIT.LAST_BLOCKS", "[0, 2, 1, 4]"), "LAST_BLOCKS is [0, 2, 1, 4], expected"),
         ("mvitv2", ("MODEL.MVIT.LAST_BLOCKS", "[0, 1, 2, 3]"), "the last, 4"),
         ("mvitv2", ("MODEL.MVIT.WINDOW_SIZE", "10"), "WINDOW_SIZE is 10 with KV_STRIDE 4, expected a multiple of 8"),
@@ -67,8 +71,16 @@ def test_a_python_config_is_opened_only_where_that_is_asked_for(run_tool):
     ("name", "overrides", "said"),
     [
         ("fcos", ("TEST.AUG.ENABLED", "True"), "TEST.AUG is for R-CNNs and semantic models, this is a FCOS"),
-        ("fcos", ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", "."), "PANOPTIC.ENABLED"),
-        ("fcos", ("MODEL.ROI_HEADS.NUM_CLASSES", "2"), "shapes_train has 6 classes, but MODEL.ROI_HEADS.NUM_CLASSES is 2"),
+        (
+            "fcos",
+            ("PANOPTIC.ENABLED", "True", "PANOPTIC.STUFF", "files", "PANOPTIC.STUFF_DIR", "."),
+            "PANOPTIC.ENABLED",
+        ),
+        (
+            "fcos",
+            ("MODEL.ROI_HEADS.NUM_CLASSES", "2"),
+            "shapes_train has 6 classes, but MODEL.ROI_HEADS.NUM_CLASSES is 2",
+        ),
         ("vitdet", ("MODEL.VIT.PATCH_SIZE", "12"), "PATCH_SIZE is 12"),
     ],
 )

@@ -78,3 +78,14 @@ def test_square_padding_gives_every_image_one_size():
     model = model_of("shapes_vitdet", "MODEL.FPN.SQUARE_PAD", "96", *SQUARE)
     for size in ((30, 80), (96, 41)):
         assert model.preprocess_image([{"image": image_of(*size)}]).tensor.shape == (1, 3, 96, 96)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_the_last_pixels_of_an_image_count(name):
+    """Of 33 x 33 pixels, which Detectron2's own pyramid over a ViT would cut to 32 x 32."""
+    model, image = model_of(name).eval(), image_of(33, 33)
+    changed = image.clone()
+    changed[:, 32] = 255 - changed[:, 32]
+    with torch.inference_mode():
+        before, after = (model.backbone(model.preprocess_image([{"image": i}]).tensor)["p2"] for i in (image, changed))
+    assert not torch.allclose(before, after)

@@ -26,7 +26,7 @@ def test_it_trains_evaluates_predicts_and_is_compared(name, run_tool, small_shap
     assert set(results) >= ({"bbox"} if name == "shapes_fcos" else {"bbox", "segm"})
     _predicts(run_tool, config, (*keys, "MODEL.WEIGHTS", folder / "model_final.pth"), tmp_path / "out")
     stores = (tmp_path / "out/predictions/shapes_val",)
-    code, out, err = run_tool("compare", *stores, "--output", tmp_path / "comparison")
+    code, _, err = run_tool("compare", *stores, "--output", tmp_path / "comparison")
     assert code == 0, err
 
 

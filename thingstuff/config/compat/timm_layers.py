@@ -1,8 +1,8 @@
 """Detectron2's ViT, MViT and Swin take two small layers from `timm`, which they import while they are built.
 
 Detectron2 does not require timm, so without it none of the three can be built; and the place they import from,
-`timm.models.layers`, has been announced to go since timm 0.9. Both layers are a formula each, given here, with the names
-that timm has for their parameters, so that weights fit. Whether timm is installed changes nothing.
+`timm.models.layers`, has been announced to go since timm 0.9. Both layers are a formula each, supplied here with the
+names that timm has for their parameters, so that weights fit. Whether timm is installed changes nothing.
 """
 
 from __future__ import annotations
