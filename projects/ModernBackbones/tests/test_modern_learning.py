@@ -108,6 +108,9 @@ def test_predicting_with_weights_of_another_family_is_one_line(run_tool, small_s
     assert_one_line(err, "was made for another model")
 
 
+STEPS = 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_it_learns_two_images_by_heart(name):
@@ -115,17 +118,15 @@ def test_it_learns_two_images_by_heart(name):
     from detectron2.structures import pairwise_iou
 
     torch.manual_seed(0)
-    batch = [
-        scene([(20, 30, 80, 100), (95, 60, 145, 150)], [0, 1], seed=1),
-        scene([(60, 20, 140, 90)], [2], seed=2),
-    ]
+    first = scene([(6, 10, 46, 60), (52, 30, 90, 88)], [0, 1], size=(96, 96), seed=1)
+    batch = [first, scene([(30, 12, 86, 58)], [2], size=(96, 96), seed=2)]
     cfg = config_of(name)
     model = model_of(name, "MODEL.ROI_HEADS.SCORE_THRESH_TEST", "0.5").train()
     optimizer = build_optimizer(cfg, model)
     for group in optimizer.param_groups:
         group["lr"] = 0.001
     with EventStorage():
-        for _ in range(150):
+        for _ in range(STEPS):
             optimizer.zero_grad()
             sum(model(batch).values()).backward()
             optimizer.step()
