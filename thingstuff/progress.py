@@ -60,11 +60,11 @@ class Progress:
             took = duration(time.monotonic() - self._start)
             logger.info("%s: %s in %s", self._title, self._count(), took)
 
-    def step(self, **shown: str) -> None:
-        """One step is done; `shown` stands behind the bar or in the line."""
-        self._done += 1
+    def step(self, *, count: int = 1, **shown: str) -> None:
+        """One step, or `count`, are done; `shown` stands behind the bar or in the line."""
+        self._done += count
         self._bar.set_postfix(shown, refresh=False)
-        self._bar.update()
+        self._bar.update(count)
         if self._bar.disable and time.monotonic() - self._last_line >= _LINE_EVERY_S:
             self._last_line = time.monotonic()
             logger.info("%s", self._line(shown))

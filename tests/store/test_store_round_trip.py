@@ -128,7 +128,7 @@ def test_meta_comes_back_readable(tmp_path):
         ("{", "meta.json: is no JSON"),
         ("[]", "meta.json: is damaged"),
         ('{"format": 1}', "meta.json: is damaged .*config_hash"),
-        ('{"format": 2}', "meta.json: expected a format up to 1, got 2: use the thingstuff that wrote it, or a newer"),
+        ('{"format": 3}', "meta.json: expected a format up to 2, got 3: use the thingstuff that wrote it, or a newer"),
     ],
 )
 def test_a_missing_or_strange_meta_is_refused(tmp_path, text, message):

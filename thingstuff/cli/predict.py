@@ -6,20 +6,24 @@ Examples:
   predict.py --config-file configs/shapes/mask_rcnn.yaml --input shapes_val --output out --no-overlays --export coco
   predict.py --config-file my.yaml --weights model_final.pth --input aerial.tif --output out --tile 1024
   predict.py --config-file mask_rcnn.onnx --input photos/ --output out
+  predict.py --config-file my.yaml --weights model_final.pth --input s3://bucket/photos --output out --engine ray
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from thingstuff.cli.common import add_dataset, run_command
+from thingstuff.cli.predict_ray import add_ray, bulk_job, refuse_ray_options
 from thingstuff.errors import ConfigError
 
 VIEWS = ("box", "semantic", "instance", "panoptic")
 MODES = ("exact", "fp32", "fast")
+_MOST_SKIPPED = 20  # that are named
 EXPORTS = ("coco", "coco_panoptic", "labelme", "cvat", "fiftyone")
 
 
@@ -56,8 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     add(
         "--on-bad-image",
         choices=("fail", "skip"),
-        default="fail",
-        help="at an image that cannot be read (default fail)",
+        help="at an image that cannot be read (default fail; --engine ray always skips)",
     )
     add(
         "--mode", choices=MODES, help="how to compute: exactly as Detectron2, fp32, or fast (default: TEST.MODE, exact)"
@@ -67,6 +70,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--tile-overlap", type=float, metavar="PX", help="what tiles share, pixels or a share (default: a quarter)")
     add("--tta", action="store_true", help="test-time augmentation: average over the sizes and flips of TEST.AUG")
     add("--device", metavar="NAME", help="default: a GPU where there is one")
+    add_ray(parser)
     add("--opts", nargs=argparse.REMAINDER, default=[], metavar="KEY VALUE", help="config options, at the end")
     return parser
 
@@ -89,10 +93,9 @@ def _predict(args: argparse.Namespace) -> int:
     if args.batch < 1:
         raise ConfigError(f"--batch must be 1 or more, got {args.batch}")
     from thingstuff.console import start_console
-    from thingstuff.report.prediction_run import run_prediction
 
     start_console()
-    summary = run_prediction(_job(args))
+    summary = _run(args)
     if summary.counts is not None:
         print(f"\n{summary.counts.text()}\n")
     print(_totals(summary))
@@ -101,12 +104,28 @@ def _predict(args: argparse.Namespace) -> int:
     return 0
 
 
+def _run(args: argparse.Namespace) -> Any:
+    if args.engine == "ray":
+        from thingstuff.report.bulk_run import run_bulk
+
+        return run_bulk(bulk_job(args, _model))
+    from thingstuff.report.prediction_run import run_prediction
+
+    refuse_ray_options(args)
+    return run_prediction(_job(args))
+
+
+def _model(args: argparse.Namespace) -> Any:
+    from thingstuff.engine.exported import is_exported
+
+    return _exported(args) if is_exported(args.config_file) else _config(args)
+
+
 def _job(args: argparse.Namespace) -> Any:
     from thingstuff.data.inputs import dataset_inputs, find_inputs, is_dataset
-    from thingstuff.engine.exported import is_exported
     from thingstuff.report.prediction_run import Job, Wanted
 
-    model = _exported(args) if is_exported(args.config_file) else _config(args)
+    model = _model(args)
     dataset = args.input[0] if is_dataset(args.input[0]) else None
     if dataset and len(args.input) > 1:
         raise ConfigError(f"{dataset} is a data set: predict it alone, and other inputs in another run")
@@ -121,7 +140,8 @@ def _job(args: argparse.Namespace) -> Any:
         args.overwrite,
         args.score_thresh,
     )
-    return Job(model, _outside(inputs, args.output), args.output, wanted, dataset, args.on_bad_image, args.batch)
+    on_bad_image = args.on_bad_image or "fail"
+    return Job(model, _outside(inputs, args.output), args.output, wanted, dataset, on_bad_image, args.batch)
 
 
 def _config(args: argparse.Namespace) -> Any:
@@ -177,7 +197,9 @@ def _totals(summary: Any) -> str:
         parts.append(f"{summary.already_there} already there")
     if summary.skipped:
         parts.append(f"{len(summary.skipped)} skipped")
-    skipped = [f"skipped {key}: {reason}" for key, reason in summary.skipped.items()]
+    skipped = [f"skipped {key}: {reason}" for key, reason in islice(summary.skipped.items(), _MOST_SKIPPED)]
+    if len(summary.skipped) > _MOST_SKIPPED:
+        skipped.append(f"... and {len(summary.skipped) - _MOST_SKIPPED} more")
     return "\n".join([", ".join(parts), *summary.merged, *skipped])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import threading
 import warnings
@@ -47,17 +48,16 @@ def read_image_bgr(path: str | Path, max_pixels: int | None = None) -> np.ndarra
     """
     path = Path(path)
     _refuse_no_file(path)
-    try:
-        with path.open("rb") as file, _pixels_allowed(file, max_pixels):
-            return _bgr(_turned(_opened(file)), str(path))
-    except UnidentifiedImageError as error:
-        raise DataError(f"{path} is no image in a format that can be read: repair or remove it") from error
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{path} is too large ({_one_line(error)}): cut it into tiles, as --tile PX does") from error
-    except DataError:
-        raise
-    except _DAMAGE as error:
-        raise DataError(f"{path} is no image that can be read ({_one_line(error)}): repair or remove it") from error
+    with _damage_named(str(path)), path.open("rb") as file:
+        return _decoded(file, str(path), max_pixels)
+
+
+def image_bgr_of(data: bytes, name: str, max_pixels: int | None = None) -> np.ndarray:
+    """As `read_image_bgr`, of the bytes of a file, of which messages speak as `name`."""
+    if not data:
+        raise DataError(f"{name} is empty (0 bytes), no image: repair or remove it")
+    with _damage_named(name):
+        return _decoded(io.BytesIO(data), name, max_pixels)
 
 
 def as_bgr(image: Any, channels: Channels = "BGR", max_pixels: int | None = None) -> np.ndarray:
@@ -84,6 +84,26 @@ def _refuse_no_file(path: Path) -> None:
         raise DataError(f"no image at {path}")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes), no image: repair or remove it")
+
+
+@contextmanager
+def _damage_named(name: str) -> Iterator[None]:
+    """Turns whatever a damaged file makes Pillow raise into one line."""
+    try:
+        yield
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name} is no image in a format that can be read: repair or remove it") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{name} is too large ({_one_line(error)}): cut it into tiles, as --tile PX does") from error
+    except DataError:
+        raise
+    except _DAMAGE as error:
+        raise DataError(f"{name} is no image that can be read ({_one_line(error)}): repair or remove it") from error
+
+
+def _decoded(file: BinaryIO, name: str, max_pixels: int | None) -> np.ndarray:
+    with _pixels_allowed(file, max_pixels):
+        return _bgr(_turned(_opened(file)), name)
 
 
 @contextmanager

@@ -61,7 +61,7 @@ def find_inputs(arguments: Sequence[str | Path]) -> Inputs:
     named = [_Argument.parse(argument) for argument in arguments]
     root = _common_folder(argument.root for argument in named)
     found = list(_once(path for argument in named for path in argument.files()))
-    keys = {path: _key(path, root) for path in sorted(found, key=lambda path: _natural(_key(path, root)))}
+    keys = {path: _key(path, root) for path in sorted(found, key=lambda path: natural(_key(path, root)))}
     return Inputs(
         root,
         tuple(ImageInput(key, path) for path, key in keys.items() if _is_image(path)),
@@ -107,7 +107,7 @@ class _Argument:
         # a name that exists is no glob, even if it has brackets in it
         if os.path.lexists(text) or not glob.has_magic(text):
             return cls(text, (Path(text),), is_glob=False)
-        matches = sorted(glob.glob(text, recursive=True), key=_natural)  # noqa: PTH207  Path.glob takes no absolute one
+        matches = sorted(glob.glob(text, recursive=True), key=natural)  # noqa: PTH207  Path.glob takes no absolute one
         return cls(text, tuple(Path(match) for match in matches), is_glob=True)
 
     @property
@@ -164,11 +164,11 @@ def _walk(folder: Path) -> Iterator[Path]:
     seen = set()
     for place, folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(place)
-        folders[:] = [] if real in seen else sorted((f for f in folders if not f.startswith(".")), key=_natural)
+        folders[:] = [] if real in seen else sorted((f for f in folders if not f.startswith(".")), key=natural)
         if OUTPUT_MARK in files:
             folders[:] = []
         elif real not in seen:
-            yield from (Path(place) / file for file in sorted(files, key=_natural) if not file.startswith("."))
+            yield from (Path(place) / file for file in sorted(files, key=natural) if not file.startswith("."))
         seen.add(real)
 
 
@@ -181,7 +181,7 @@ def _once(paths: Iterable[Path]) -> Iterator[Path]:
             yield path
 
 
-def _natural(text: str) -> tuple[Any, ...]:
+def natural(text: str) -> tuple[Any, ...]:
     """A sort key by which frame 2 comes before frame 10, folder by folder; the text itself settles what is left."""
     return ([_letters_and_numbers(part) for part in text.casefold().split("/")], text)
 

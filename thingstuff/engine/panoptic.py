@@ -87,6 +87,13 @@ class _MapperWithStuffImage:
         return {**self.mapper(record), STUFF_IMAGE: self.preprocess(read_image_bgr(record["file_name"]))}
 
 
+def merged_categories(cfg: CfgNode) -> Categories:
+    """`PanopticOption.categories` of a config that has the option on, without building its models."""
+    metadata, stuff_cfg = metadata_with_classes(cfg.DATASETS.TEST[0]), _stuff_config(cfg)
+    stuff_metadata = metadata if stuff_cfg is None else metadata_with_classes(stuff_cfg.DATASETS.TEST[0])
+    return _joined_categories(metadata, stuff_metadata)
+
+
 def _require_rcnn(name: str) -> None:
     """Refuse what `ThingsAndStuff` would refuse, before anything is trained; who is not registered is named later."""
     if name in META_ARCH_REGISTRY:

@@ -15,7 +15,7 @@ from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.engine.allocator import keep_freed_memory
 from thingstuff.engine.mode import Mode
 from thingstuff.engine.out_of_memory import name_what_fits
-from thingstuff.engine.panoptic import PanopticOption
+from thingstuff.engine.panoptic import PanopticOption, merged_categories
 from thingstuff.engine.preprocess import Preprocess
 from thingstuff.engine.stream import Outcome, Readied, Started, Workers, batches, in_order
 from thingstuff.engine.weights.checkpoint import Checkpointer
@@ -160,6 +160,18 @@ class Predictor:
         if self._stuff_preprocess is not None:
             one[STUFF_IMAGE] = self._stuff_preprocess(image_bgr)
         return one if file_name is None else one | {"file_name": str(file_name)}
+
+
+def predicted_categories(cfg: CfgNode) -> Categories:
+    """`Predictor(cfg).categories`, without the network where that is not asked for them."""
+    if not cfg.DATASETS.TEST:
+        raise ConfigError("DATASETS.TEST is empty: name the data set whose classes the model predicts")
+    if cfg.PANOPTIC.ENABLED:
+        return merged_categories(cfg)
+    try:
+        return Categories.from_metadata(metadata_with_classes(cfg.DATASETS.TEST[0]))
+    except DataError:  # whether it has stuff decides
+        return Predictor(cfg).categories
 
 
 def _categories(metadata: Any, has_stuff: bool) -> Categories:

@@ -25,32 +25,24 @@ from thingstuff.engine.folders import make_writable
 from thingstuff.engine.stored_prediction import exported_meta, from_stored, store_meta, to_stored
 from thingstuff.engine.stream import Outcome
 from thingstuff.engine.tiling import build_predictor, max_pixels
-from thingstuff.errors import DataError, SetupError, UserError
-from thingstuff.merge import Ledger, LedgerTotals
+from thingstuff.errors import DataError
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.progress import Progress
-from thingstuff.report.counts import Counts
 from thingstuff.report.drawing import Drawing
-from thingstuff.report.picture_files import PictureFiles, things_of
+from thingstuff.report.picture_files import PictureFiles
+from thingstuff.report.prediction_results import (
+    Summary,
+    Wanted,
+    merge_totals,
+    refuse_impossible_exports,
+    refuse_other_inputs,
+    write_counts,
+    write_exports,
+)
 from thingstuff.store import Store, StoreMeta, StoreWriter
-from thingstuff.store.exports import EXPORTS, FOR_LABELLING, ExportOptions
 
 logger = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What a run leaves in its folder beside the store."""
-
-    views: tuple[str, ...] = ()
-    side_by_side: bool = False
-    overlays: bool = True
-    counts: bool = False
-    cutouts: bool = False
-    exports: tuple[str, ...] = ()
-    overwrite: bool = False  # LabelMe files of an earlier export, which may hold corrections
-    score_thresh: float = 0.5  # of what is shown, counted, cut out and exported for labelling
 
 
 @dataclass(frozen=True)
@@ -64,18 +56,6 @@ class Job:
     dataset: str | None = None
     on_bad_image: Literal["fail", "skip"] = "fail"
     batch: int = 1  # images that go through the network together
-
-
-@dataclass
-class Summary:
-    """How many images and frames were predicted now and before, which were skipped and why, and what was written."""
-
-    predicted: int = 0
-    already_there: int = 0
-    skipped: dict[str, str] = field(default_factory=dict)
-    written: dict[str, Path] = field(default_factory=dict)
-    merged: list[str] = field(default_factory=list)
-    counts: Counts | None = None
 
 
 def run_prediction(job: Job) -> Summary:
@@ -97,7 +77,7 @@ class _PredictionRun:
     def run(self) -> Summary:
         job = self._job
         make_writable(job.output, "--output")
-        _refuse_other_inputs(self._folder)
+        refuse_other_inputs(self._folder)
         meta = self._meta()
         with StoreWriter.open(self._folder, meta) as self._writer:
             self._earlier = Store.open(self._folder)
@@ -108,10 +88,11 @@ class _PredictionRun:
                 self._predict_video(video)
         store = Store.open(self._folder)
         self._summary.written = {"predictions": self._folder, **self._pictures.folders()}
+        keys = self._keys_of_job(store)
         if self._merges():
-            self._total(store)
-        self._count(store)
-        self._export(store)
+            self._summary.merged = merge_totals(store, keys)
+        write_counts(self._summary, store, keys, self._wanted, job.output)
+        write_exports(self._summary, store, self._wanted, job.output, job.inputs.root)
         return self._summary
 
     def _merges(self) -> bool:
@@ -148,7 +129,7 @@ class _PredictionRun:
         image, answer = outcome.item, self._guarded(outcome.item.key, outcome.get)
         if answer is not None:
             pixels, found = answer
-            self._refuse_impossible_exports(found)
+            refuse_impossible_exports(self._wanted, found)
             # the pictures come first: a line in the store means that everything of its image is there
             self._pictures.write(image.key, pixels, found)
             self._writer.append(to_stored(image.key, image.image_id, pixels.shape[:2], found, fingerprint(image.path)))
@@ -168,13 +149,6 @@ class _PredictionRun:
             raise DataError(
                 f"{path} has changed since it was predicted: give another output folder, or remove {self._folder}"
             )
-
-    def _refuse_impossible_exports(self, found: Prediction) -> None:
-        """With the first prediction, not after the last one."""
-        if "coco_panoptic" in self._wanted.exports and found.panoptic is None:
-            raise UserError("--export coco_panoptic needs a panoptic map: turn on PANOPTIC in the model's config")
-        if "coco" in self._wanted.exports and found.detections is None:
-            raise UserError("--export coco needs instances, and this model predicts none")
 
     def _guarded(self, key: str, work: Callable[[], _Answer]) -> _Answer | None:
         """What `work` gives, or None for a bad input that is to be skipped."""
@@ -212,48 +186,11 @@ class _PredictionRun:
         self._summary.predicted += 1
         return found
 
-    # ---- from the store ----
-
-    def _total(self, store: Store) -> None:
-        """What the merges did, over the images of this job."""
-        totals = LedgerTotals()
-        for key in self._keys_of_job(store):
-            ledger = store.ledger(key)
-            if ledger is not None:
-                totals.add(Ledger.from_records(ledger))
-        self._summary.merged = totals.lines()
-
-    def _count(self, store: Store) -> None:
-        if not self._wanted.counts:
-            return
-        counts = Counts(store.meta.categories, self._wanted.score_thresh)
-        for key in self._keys_of_job(store):
-            counts.add(key, things_of(store.read(key, stuff=False)))
-        path = self._job.output / "counts.csv"
-        counts.write_csv(path)
-        self._summary.counts, self._summary.written["counts"] = counts, path
-
     def _keys_of_job(self, store: Store) -> list[str]:
         images = {image.key for image in self._job.inputs.images}
         videos = {video.key for video in self._job.inputs.videos}
         return [e.key for e in store.entries if e.key in images or e.key.rpartition("/")[0] in videos]
 
-    def _export(self, store: Store) -> None:
-        has_stuff = any(entry.has_stuff_map or entry.has_panoptic for entry in store.entries)
-        for name in self._wanted.exports:
-            # what goes to a labeller is chosen by score, what goes to an evaluation is complete
-            thresh = self._wanted.score_thresh if name in FOR_LABELLING else None
-            root, overwrite = self._job.inputs.root, self._wanted.overwrite
-            options = ExportOptions(score_thresh=thresh, include_stuff=has_stuff, image_root=root, overwrite=overwrite)
-            self._summary.written[f"{name} export"] = EXPORTS[name](store, self._job.output / "exports" / name, options)
-
 
 def _frame_key(video: VideoInput, number: int) -> str:
     return f"{video.key}/{number:06d}"
-
-
-def _refuse_other_inputs(folder: Path) -> None:
-    """Pictures, counts and exports of two data sets would be mixed up in one output folder."""
-    others = sorted(p.name for p in folder.parent.iterdir() if p != folder) if folder.parent.is_dir() else []
-    if others:
-        raise SetupError(f"{folder.parent} has predictions of {others[0]}, not {folder.name}: give another --output")

@@ -1,14 +1,21 @@
-"""Where things lie in a store's folder."""
+"""Where things lie in a store's folder.
+
+A store is of one of two layouts: lines of JSON with PNG files beside them, which one process appends to, or Parquet
+files that hold all of some images each, which many processes write at the same time.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+JSONL, PARQUET = LAYOUTS = ("jsonl", "parquet")
 
 META_NAME = "meta.json"
 LOCK_NAME = "writer.lock"
 MAP_FOLDERS = ("stuff", "panoptic")
 
 _SHARD_PREFIX, _SHARD_SUFFIX = "predictions-", ".jsonl"
+_PARQUET_SUFFIX = ".parquet"
 
 
 def shard_path(folder: Path, number: int) -> Path:
@@ -21,6 +28,21 @@ def shard_paths(folder: Path) -> list[Path]:
     names = [path.name for path in folder.glob(f"{_SHARD_PREFIX}*{_SHARD_SUFFIX}")]
     numbers = [name.removeprefix(_SHARD_PREFIX).removesuffix(_SHARD_SUFFIX) for name in names]
     return [shard_path(folder, number) for number in sorted(int(text) for text in numbers if text.isdecimal())]
+
+
+def parquet_path(folder: Path, name: str) -> Path:
+    """The Parquet shard of this name, which stands for the images that are in it."""
+    return folder / f"{_SHARD_PREFIX}{name}{_PARQUET_SUFFIX}"
+
+
+def parquet_paths(folder: Path) -> list[Path]:
+    """The Parquet shards that are there, by name. What is still being written has another one."""
+    return sorted(folder.glob(f"{_SHARD_PREFIX}*{_PARQUET_SUFFIX}"))
+
+
+def half_written_paths(folder: Path) -> list[Path]:
+    """What writers of Parquet shards left that were killed, or are still writing."""
+    return sorted(folder.glob(f".{_SHARD_PREFIX}*{_PARQUET_SUFFIX}.*.tmp"))
 
 
 def stuff_png(folder: Path, key: str) -> Path:

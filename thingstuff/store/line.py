@@ -20,8 +20,13 @@ Record = dict[str, Any]
 
 def to_line(image: PredictedImage) -> bytes:
     """The line of an image, newline included; ASCII, whatever its key is."""
+    return json_text(record_of(image)).encode("ascii") + b"\n"
+
+
+def record_of(image: PredictedImage) -> Record:
+    """The record of an image: all but its maps, masks as RLE."""
     detections = image.detections
-    record = {
+    return {
         "key": image.key,
         "height": image.height,
         "width": image.width,
@@ -33,8 +38,12 @@ def to_line(image: PredictedImage) -> bytes:
         "ledger": image.ledger,
         "source": image.source,
     }
+
+
+def json_text(value: Any) -> str:
+    """`value` as JSON without spaces, in ASCII; what JSON lacks is refused."""
     try:
-        return json.dumps(record, allow_nan=False, separators=(",", ":")).encode("ascii") + b"\n"
+        return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError) as error:
         raise DataError(f"cannot be written as JSON: {error}") from error
 

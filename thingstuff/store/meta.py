@@ -10,11 +10,13 @@ from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.files import write_json
-from thingstuff.store.layout import META_NAME
+from thingstuff.store.layout import JSONL, LAYOUTS, META_NAME, PARQUET
 from thingstuff.structures import Categories
 
 _COMPARED = {"config_hash": "another config", "weights_hash": "other weights", "image_root": "another image root"}
-FORMAT = 1  # raised when an older thingstuff could misread a store
+# raised when an older thingstuff could misread a store: one that knows 1 alone would take Parquet shards for none
+_FORMAT_OF = {JSONL: 1, PARQUET: 2}
+FORMAT = max(_FORMAT_OF.values())
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class StoreMeta:
     """The run behind a store. `versions` (of packages) and `dataset` inform; all else must agree to continue one.
 
     `image_root` is the folder that keys are relative to: below another one the same key would be another image.
+    `layout` says how the predictions lie on the disk (`store/layout.py`).
     """
 
     config_hash: str
@@ -30,11 +33,13 @@ class StoreMeta:
     versions: Mapping[str, str] = field(default_factory=dict)
     dataset: str | None = None
     image_root: str | None = None
+    layout: str = JSONL
 
     def write(self, folder: Path) -> None:
         """Write meta.json, whole or not at all."""
         record = {
-            "format": FORMAT,
+            "format": _FORMAT_OF[self.layout],
+            **({} if self.layout == JSONL else {"layout": self.layout}),
             "dataset": self.dataset,
             "image_root": self.image_root,
             "config_hash": self.config_hash,
@@ -62,6 +67,7 @@ class StoreMeta:
                 {str(name): str(version) for name, version in record["versions"].items()},
                 record["dataset"],
                 record["image_root"],
+                _known_layout(record.get("layout", JSONL)),
             )
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
@@ -70,6 +76,11 @@ class StoreMeta:
 
     def refuse_other(self, other: StoreMeta, folder: Path) -> None:
         """Raise unless predictions of `other` may join those of this store. Colours may differ."""
+        if self.layout != other.layout:
+            raise DataError(
+                f"{folder}: its predictions lie in {self.layout} files, and this run would write {other.layout}: go on "
+                "with the engine that wrote them (--engine ray writes parquet), or give another output folder"
+            )
         for what, kind in _COMPARED.items():
             here, there = getattr(self, what), getattr(other, what)
             if here != there:
@@ -109,6 +120,12 @@ def _check_format(number: object) -> None:
         raise DataError(
             f"expected a format up to {FORMAT}, got {number!r}: use the thingstuff that wrote it, or a newer"
         )
+
+
+def _known_layout(name: Any) -> str:
+    if name not in LAYOUTS:
+        raise DataError(f"expected a layout out of {', '.join(LAYOUTS)}, got {name!r}")
+    return str(name)
 
 
 def _essence(categories: Categories) -> list[tuple[int, str, str]]:

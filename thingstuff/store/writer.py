@@ -48,10 +48,10 @@ class StoreWriter:
     ) -> StoreWriter:
         """Begin a store, or continue one of the same config, weights and categories behind its last complete line."""
         path = Path(folder)
-        _make_folder(path)
+        make_folder(path)
         lock = WriterLock(path)
         try:
-            kept = _settle_meta(path, meta)
+            kept = settle_meta(path, meta)
             _remove_remains(path, lock.dead_pid)
             return cls(path, kept, lock, lines_per_shard)
         except BaseException:
@@ -143,14 +143,15 @@ class StoreWriter:
         self._synced_at = time.monotonic()
 
 
-def _make_folder(path: Path) -> None:
+def make_folder(path: Path) -> None:
+    """Make the folder of a store."""
     try:
         path.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
         raise DataError(f"{path}: a file is in the way: give another output folder") from None
 
 
-def _settle_meta(folder: Path, meta: StoreMeta) -> StoreMeta:
+def settle_meta(folder: Path, meta: StoreMeta) -> StoreMeta:
     """The meta of the store: that on the disk if it fits, else the new one, written."""
     if (folder / META_NAME).exists():
         kept = StoreMeta.read(folder)

@@ -37,10 +37,12 @@ def read_png(path: Path | str, mode: Mode, most_px: int = MOST_PX) -> NDArray[An
     So is one of more than `most_px` pixels.
     Image libraries turn one kind into another without a word, which changes the numbers in it.
     """
-    header, data = _read(Path(path), most_px)
-    if header.kind != EXPECTED[mode]:
-        raise DataError(f"{path}: expected an {EXPECTED[mode]} PNG, got {header.kind}")
-    return _decoded(data, header, str(path))
+    return _expected(*_read(Path(path), most_px), mode, str(path))
+
+
+def decode_png(data: bytes, name: str, mode: Mode, most_px: int = MOST_PX) -> NDArray[Any]:
+    """As `read_png`, of the bytes of a file, of which messages speak as `name`."""
+    return _expected(*_opened(data, name, most_px), mode, name)
 
 
 def read_label_png(path: Path | str, *, rgb_ids: bool = False) -> NDArray[Any]:
@@ -99,12 +101,18 @@ def read_mask_png(source: Path | str | bytes, name: str = "", *, by_alpha: bool 
 
 def write_png(path: Path | str, image: NDArray[Any]) -> None:
     """Write H x W x 3 uint8 (RGB order), H x W uint8 or H x W uint16; a reader sees the old file or the new one."""
+    data = encode_png(image)
+    with whole_file(path) as file:
+        file.write(data)
+
+
+def encode_png(image: NDArray[Any]) -> bytes:
+    """What `write_png` writes."""
     import cv2
 
     ordered = np.ascontiguousarray(image[..., ::-1]) if image.ndim == 3 else image
     _, data = cv2.imencode(".png", ordered)
-    with whole_file(path) as file:
-        file.write(data.tobytes())
+    return bytes(data.tobytes())
 
 
 def write_palette_png(path: Path | str, indices: NDArray[np.uint8], palette: NDArray[np.uint8]) -> None:
@@ -158,6 +166,12 @@ def _opened(data: bytes, name: str, most_px: int = MOST_PX) -> tuple[_Header, by
             f"{name}: {DAMAGED} ({len(data)} bytes cannot hold the {width} x {height} pixels that it announces)"
         )
     return header, data
+
+
+def _expected(header: _Header, data: bytes, mode: Mode, name: str) -> NDArray[Any]:
+    if header.kind != EXPECTED[mode]:
+        raise DataError(f"{name}: expected an {EXPECTED[mode]} PNG, got {header.kind}")
+    return _decoded(data, header, name)
 
 
 def _kind(data: bytes) -> str:

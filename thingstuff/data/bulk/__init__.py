@@ -1,0 +1,1 @@
+"""Images in bulk: listed from files, Parquet, COCO or object storage, and read where they are predicted."""

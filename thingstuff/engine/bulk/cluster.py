@@ -1,0 +1,180 @@
+"""Ray, on this machine alone or on a cluster: found or refused in one line, and given back at the end."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from thingstuff.errors import ConfigError, SetupError
+
+_ANSWER_WITHIN_S = 5
+_CORES_A_WORKER = 4  # of a CPU, where nobody says how many workers there are to be
+_MOST_READERS = 8  # a worker's GPU
+_TASK_CPUS = 0.5  # reading and writing wait for disks much of their time
+_GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class ClusterOptions:
+    """`workers` hold a model each; None: one a GPU, or one for every four cores. `worker_gib` is reserved for each."""
+
+    address: str | None = None
+    workers: int | None = None
+    worker_gib: float | None = None
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many work at what: `workers` predict, with `threads` each, and `helpers` read and as many write."""
+
+    workers: int
+    helpers: int
+    threads: int
+    on_gpu: bool
+    worker_gib: float | None
+
+    @property
+    def logical_cpus(self) -> int:
+        """More than this machine has: who predicts is busy, who reads and writes mostly waits."""
+        return self.workers + max(1, round(2 * _TASK_CPUS * self.helpers)) + 1
+
+    @property
+    def helper_resources(self) -> dict[str, Any]:
+        return {"num_cpus": _TASK_CPUS}
+
+    @property
+    def worker_resources(self) -> dict[str, Any]:
+        memory = {} if self.worker_gib is None else {"memory": self.worker_gib * _GIB}
+        return {"num_cpus": 1, **({"num_gpus": 1} if self.on_gpu else {}), **memory}
+
+
+def require_ray() -> Any:
+    """The module, which reports nothing to its makers and is silent."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise SetupError("--engine ray needs Ray, which is not installed: pip install 'thingstuff[ray]'") from error
+    for name in ("ray", "ray.data"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    return ray
+
+
+@contextmanager
+def ray_here(options: ClusterOptions, device: str) -> Iterator[Crew]:
+    """Ray, ready to be used, and who works. A cluster stays; what was started here ends with the block."""
+    ray = require_ray()
+    on_gpu = device.startswith("cuda")
+    if options.address is None:
+        crew = _local_crew(options, on_gpu)
+        _start(ray, crew)
+    else:
+        _join(ray, options.address)
+        crew = None
+    try:
+        yield crew or _cluster_crew(ray, options, on_gpu)
+    finally:
+        ray.shutdown()
+
+
+# ---- this machine ------------------------------------------------------------------------------------------------
+
+
+def _local_crew(options: ClusterOptions, on_gpu: bool) -> Crew:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gpus = _gpus_here() if on_gpu else 0
+    workers = options.workers or (gpus if on_gpu else max(1, cores // _CORES_A_WORKER))
+    if on_gpu and workers > gpus:
+        raise ConfigError(f"--workers {workers} on {gpus} GPUs: each worker has one of its own")
+    helpers = min(cores, _MOST_READERS * workers) if on_gpu else max(1, workers // 2)
+    return Crew(workers, helpers, _threads(cores, workers), on_gpu, options.worker_gib)
+
+
+def _gpus_here() -> int:
+    import torch
+
+    return torch.cuda.device_count()
+
+
+def _threads(cores: int, workers: int) -> int:
+    """Of each worker: as many as the user says, or its share of the cores."""
+    said = os.environ.get("OMP_NUM_THREADS", "")
+    return int(said) if said.isdecimal() and int(said) > 0 else max(1, cores // workers)
+
+
+def _start(ray: Any, crew: Crew) -> None:
+    if crew.worker_gib is not None:
+        _refuse_memory(crew.worker_gib, [_memory_here()])
+    ray.init(
+        address="local",
+        num_cpus=crew.logical_cpus,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.CRITICAL,
+    )
+
+
+def _memory_here() -> float:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / _GIB
+
+
+# ---- a cluster ---------------------------------------------------------------------------------------------------
+
+
+def _join(ray: Any, address: str) -> None:
+    _refuse_silent(address)
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
+        raise SetupError(f"--address {address}: cannot join the cluster ({_words(error)})") from error
+
+
+def _refuse_silent(address: str) -> None:
+    """Ray itself would wait for minutes, and then end the process."""
+    host, _, port = address.rpartition(":")
+    if address == "auto":
+        return
+    if "://" in address or not host or not port.isdecimal():
+        raise ConfigError(f"--address is {address!r}, expected HOST:PORT of the cluster's head, or auto")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), _ANSWER_WITHIN_S).close()
+    except (OSError, OverflowError) as error:
+        raise SetupError(
+            f"--address {address} does not answer ({_words(error)}): start its head there (ray start --head), or leave "
+            "--address out to predict on this machine alone"
+        ) from error
+
+
+def _cluster_crew(ray: Any, options: ClusterOptions, on_gpu: bool) -> Crew:
+    resources = ray.cluster_resources()
+    cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+    most = gpus if on_gpu else cpus - 1  # one is left for reading and writing
+    workers = options.workers or (gpus if on_gpu else max(1, cpus // _CORES_A_WORKER))
+    if workers > most or most < 1 or cpus < 2:
+        what = f"{gpus} GPUs" if on_gpu else f"{cpus} CPUs, one of which reads and writes"
+        raise SetupError(f"--workers {workers} do not fit the cluster, which has {what}: give fewer, or add machines")
+    if options.worker_gib is not None:
+        _refuse_memory(options.worker_gib, [node["Resources"].get("memory", 0) / _GIB for node in ray.nodes()])
+    helpers = max(
+        1, min(cpus - (0 if on_gpu else workers), _MOST_READERS * workers if on_gpu else max(1, workers // 2))
+    )
+    return Crew(workers, helpers, _threads(cpus, workers), on_gpu, options.worker_gib)
+
+
+def _refuse_memory(wanted_gib: float, machines_gib: list[float]) -> None:
+    if wanted_gib > max(machines_gib, default=0):
+        raise SetupError(
+            f"--worker-memory {wanted_gib:g}: the model does not fit any worker, since no machine has more than "
+            f"{max(machines_gib, default=0):.1f} GiB"
+        )
+
+
+def _words(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
