@@ -25,7 +25,15 @@ def store_summary(folder: Path) -> str:
         "stuff maps": str(sum(entry.has_stuff_map for entry in entries)),
         "panoptic maps": str(sum(entry.has_panoptic for entry in entries)),
     }
+    if store.quarantined:
+        lines["quarantined"] = _quarantined(store)
     return "\n".join(f"{name:14} {text}" for name, text in lines.items())
+
+
+def _quarantined(store: Store) -> str:
+    """How many images could not be read, and the first of them with the reason."""
+    key, reason = next(iter(sorted(store.quarantined.items())))
+    return f"{len(store.quarantined)} images that could not be read, such as {key} ({reason})"
 
 
 def _detections(store: Store) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +14,7 @@ from typing import Any
 
 from thingstuff.errors import ConfigError, SetupError
 
-_ANSWER_WITHIN_S = 5
+_ANSWER_WITHIN_S, _HEALTHY_WITHIN_S = 5, 45
 _CORES_A_WORKER = 4  # of a CPU, where nobody says how many workers there are to be
 _MOST_READERS = 8  # a worker's GPU
 _TASK_CPUS = 0.5  # reading and writing wait for disks much of their time
@@ -112,13 +114,29 @@ def _threads(cores: int, workers: int) -> int:
 def _start(ray: Any, crew: Crew) -> None:
     if crew.worker_gib is not None:
         _refuse_memory(crew.worker_gib, [_memory_here()])
-    ray.init(
-        address="local",
-        num_cpus=crew.logical_cpus,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.CRITICAL,
-    )
+    with _without_chatter():
+        ray.init(
+            address="local",
+            num_cpus=crew.logical_cpus,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    """Ray's compiled part greets on the standard error of the process; what goes wrong it raises."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _memory_here() -> float:
@@ -131,7 +149,8 @@ def _memory_here() -> float:
 def _join(ray: Any, address: str) -> None:
     _refuse_silent(address)
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+        with _without_chatter():
+            ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise SetupError(f"--address {address}: cannot join the cluster ({_words(error)})") from error
 
@@ -150,6 +169,21 @@ def _refuse_silent(address: str) -> None:
             f"--address {address} does not answer ({_words(error)}): start its head there (ray start --head), or leave "
             "--address out to predict on this machine alone"
         ) from error
+    _refuse_other_servers(address)
+
+
+def _refuse_other_servers(address: str) -> None:
+    """Joining what is no Ray would end this process after minutes; Ray's own `status` does so in one of its own."""
+    command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
+    try:
+        answer = subprocess.run(command, capture_output=True, timeout=_HEALTHY_WITHIN_S, check=False)
+    except subprocess.TimeoutExpired:
+        answer = None
+    if answer is None or answer.returncode != 0:
+        raise SetupError(
+            f"--address {address}: what answers there is not the head of a Ray cluster: give the HOST:PORT that "
+            "ray start --head prints"
+        )
 
 
 def _cluster_crew(ray: Any, options: ClusterOptions, on_gpu: bool) -> Crew:
