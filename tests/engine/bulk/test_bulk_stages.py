@@ -8,16 +8,16 @@ import shutil
 import numpy as np
 import pytest
 
-from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, _local_crew, _refuse_silent
-from thingstuff.engine.bulk.shard import Tries, cut_into_shards
-from thingstuff.errors import ConfigError, SetupError, WeightsError
-from thingstuff.store import Store, StoreMeta
 from thingstuff.data.bulk.find import Listing, find_bulk_inputs
 from thingstuff.data.bulk.items import BulkItem
+from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, _local_crew, _refuse_silent
 from thingstuff.engine.bulk.pipeline import _user_error
+from thingstuff.engine.bulk.shard import Tries, cut_into_shards
 from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WriteShard
 from thingstuff.engine.bulk.worker_model import WorkerModel
+from thingstuff.errors import ConfigError, SetupError, WeightsError
 from thingstuff.report.bulk_run import missing_items, refuse_changed
+from thingstuff.store import Store, StoreMeta
 from thingstuff.store.parquet_writer import ParquetRun
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: thingstuff[ray]")
