@@ -21,6 +21,7 @@ def ran(monkeypatch):
 
     monkeypatch.setattr(results.subprocess, "run", run)
     monkeypatch.setattr(results, "_has_gpu", lambda: False)
+    monkeypatch.setattr(results, "_is_installed", lambda package: True)
     return called, answers
 
 
@@ -65,6 +66,14 @@ def test_with_a_gpu_both_devices_are_measured(ran, tmp_path, monkeypatch):
     write(tmp_path / "results.md", names=["train"], small=True)
     assert [arguments[arguments.index("MODEL.DEVICE") + 1] for arguments in called] == ["cpu", "cuda"]
     assert all(arguments[-2:] == ["MODEL.ROI_HEADS.NUM_CLASSES", "80"] for arguments in called)
+
+
+def test_what_an_extra_is_missing_for_is_left_out(ran, tmp_path, monkeypatch, capsys):
+    called, _ = ran
+    monkeypatch.setattr(results, "_is_installed", lambda package: package is None)
+    write(tmp_path / "results.md")
+    assert "ray" not in [arguments[0] for arguments in called]
+    assert "Bulk prediction with Ray: left out, since ray is not installed" in capsys.readouterr().out
 
 
 def test_unequal_answers_are_written_and_said(ran, tmp_path, run_tool):

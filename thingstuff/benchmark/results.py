@@ -6,6 +6,7 @@ as a whole.
 
 from __future__ import annotations
 
+import importlib.util
 import shlex
 import subprocess
 import sys
@@ -25,12 +26,13 @@ _SMALL_PREDICT = ("--config-file", "thingstuff://shapes/mask_rcnn.yaml", "--pano
 
 @dataclass(frozen=True)
 class Run:
-    """`arguments` of `tools/benchmark.py`, and those of a trial that takes seconds."""
+    """`arguments` of `tools/benchmark.py`, those of a trial that takes seconds, and the package of an extra it `needs`."""
 
     name: str
     title: str
     arguments: tuple[str, ...]
     small: tuple[str, ...]
+    needs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,16 @@ RUNS = (
         ("evaluate", "--memory", "--images", "2"),
     ),
     Run(
+        "ray",
+        "Bulk prediction with Ray",
+        ("ray", "--images", "2000", "--repeats", "1"),
+        (
+            *("ray", "--images", "2", "--repeats", "1", "--config-file", "thingstuff://shapes/mask_rcnn.yaml"),
+            *("--opts", "INPUT.MIN_SIZE_TEST", "64", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
+        ),
+        needs="ray",
+    ),
+    Run(
         "train",
         "Training",
         ("train", "--repeats", "2"),
@@ -101,7 +113,9 @@ def write_results(
         raise ConfigError(f"--only: there is no {unknown[0]!r}: choose some of {', '.join(run.name for run in RUNS)}")
     done = []
     for run in RUNS:
-        if not names or run.name in names:
+        if not names and not _is_installed(run.needs):
+            print(f"{run.title}: left out, since {run.needs} is not installed", flush=True)
+        elif not names or run.name in names:
             for arguments in _on_devices(run, run.small if small else run.arguments):
                 print(f"{run.title}: {_typed(arguments)}", flush=True)
                 done.append(_run(run, arguments))
@@ -124,6 +138,10 @@ def _has_gpu() -> bool:
     import torch
 
     return torch.cuda.is_available()
+
+
+def _is_installed(package: str | None) -> bool:
+    return package is None or importlib.util.find_spec(package) is not None
 
 
 def _run(run: Run, arguments: tuple[str, ...]) -> Done:
