@@ -68,7 +68,8 @@ def plain(command, photos, tmp_path_factory):
 
 
 def start(words):
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    # Ray's workers would give way to other tests that run beside these
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 

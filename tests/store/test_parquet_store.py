@@ -157,6 +157,14 @@ def test_each_layout_refuses_the_writer_of_the_other(tmp_path):
         ParquetRun(tmp_path / "lines", PARQUET_META)
 
 
+def test_images_of_one_layout_are_written_in_the_other(tmp_path):
+    parquet_store = Store.open(write_parquet(tmp_path / "parquet", [full("a", 1)]))
+    lines = Store.open(write_store(tmp_path / "lines", list(parquet_store), parquet_store.meta))
+    assert lines.meta.layout == "jsonl"
+    assert_same(lines["a"], parquet_store["a"])
+    write_store(tmp_path / "lines", [full("b", 2)], parquet_store.meta)
+
+
 def test_what_an_older_version_cannot_read_has_another_format(tmp_path):
     write_parquet(tmp_path, [full("a", 1)])
     record = json.loads((tmp_path / "meta.json").read_text())

@@ -27,6 +27,7 @@ from thingstuff.errors import ConfigError, SetupError
 
 RECIPE = "thingstuff://shapes/panoptic_fpn.yaml"
 _DISTINCT = 100  # images that are made; the rest are copies of them
+_AS_IMPORTANT = {"RAY_worker_niceness": "0"}  # by default Ray's workers give way to whatever else runs
 _HEADERS = ("engine", "workers", "images", "seconds", "images/s", "overhead %", "equal")
 _NOTES = (
     "medians of {args.repeats} turns of whole commands, each with an empty output folder",
@@ -143,7 +144,7 @@ def _timed(args: argparse.Namespace, data: _Data, runs: Sequence[tuple[Any, ...]
     """Seconds until all runs, started together, have ended."""
     fixed = ("--config-file", args.config_file, "--weights", data.weights, "--mode", args.mode)
     opts = ("--opts", "MODEL.DEVICE", "cpu", *args.opts)
-    variables = os.environ | thread_variables(args.threads)
+    variables = os.environ | thread_variables(args.threads) | _AS_IMPORTANT
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as errors:
         started = [

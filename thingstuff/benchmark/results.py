@@ -26,7 +26,7 @@ _SMALL_PREDICT = ("--config-file", "thingstuff://shapes/mask_rcnn.yaml", "--pano
 
 @dataclass(frozen=True)
 class Run:
-    """`arguments` of `tools/benchmark.py`, those of a trial that takes seconds, and the package of an extra it `needs`."""
+    """`arguments` of `tools/benchmark.py`, those of a trial that takes seconds, and the package that it `needs`."""
 
     name: str
     title: str

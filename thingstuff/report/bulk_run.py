@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from detectron2.config import CfgNode
@@ -37,7 +37,6 @@ from thingstuff.report.prediction_results import (
     write_exports,
 )
 from thingstuff.store import Store, StoreMeta
-from thingstuff.store.layout import PARQUET
 from thingstuff.store.parquet_writer import ParquetRun
 
 
@@ -101,16 +100,7 @@ def _meta(job: BulkJob) -> StoreMeta:
         meta = exported_meta(job.model, job.dataset, Path(job.inputs.root))
     else:
         meta = store_meta(job.model, predicted_categories(job.model), job.dataset, Path(job.inputs.root))
-    # a Path would take one of the slashes of s3://
-    return StoreMeta(
-        meta.config_hash,
-        meta.weights_hash,
-        meta.categories,
-        meta.versions,
-        meta.dataset,
-        job.inputs.root,
-        PARQUET,
-    )
+    return replace(meta, image_root=job.inputs.root)  # a Path would take one of the slashes of s3://
 
 
 def _predict(job: BulkJob, meta: StoreMeta, folder: Path, missing: list[BulkItem]) -> None:

@@ -7,13 +7,14 @@ import json
 import os
 import uuid
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 
 from thingstuff.errors import DataError
 from thingstuff.store.arrow import parquet_module
 from thingstuff.store.image import PredictedImage
-from thingstuff.store.layout import half_written_paths, parquet_path
+from thingstuff.store.layout import PARQUET, half_written_paths, parquet_path
 from thingstuff.store.lock import WriterLock
 from thingstuff.store.meta import StoreMeta
 from thingstuff.store.parquet_row import Row, schema, to_row
@@ -30,7 +31,7 @@ class ParquetRun:
         self.folder = folder
         self._lock = WriterLock(folder)
         try:
-            self.meta = settle_meta(folder, meta)
+            self.meta = settle_meta(folder, replace(meta, layout=PARQUET))
             for path in half_written_paths(folder):
                 path.unlink(missing_ok=True)
         except BaseException:

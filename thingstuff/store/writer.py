@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from thingstuff.errors import DataError
 from thingstuff.store.image import PredictedImage
 from thingstuff.store.index import read_index
-from thingstuff.store.layout import MAP_FOLDERS, META_NAME, panoptic_png, shard_path, shard_paths, stuff_png
+from thingstuff.store.layout import JSONL, MAP_FOLDERS, META_NAME, panoptic_png, shard_path, shard_paths, stuff_png
 from thingstuff.store.line import to_line
 from thingstuff.store.lock import WriterLock
 from thingstuff.store.meta import StoreMeta
@@ -51,7 +52,7 @@ class StoreWriter:
         make_folder(path)
         lock = WriterLock(path)
         try:
-            kept = settle_meta(path, meta)
+            kept = settle_meta(path, replace(meta, layout=JSONL))
             _remove_remains(path, lock.dead_pid)
             return cls(path, kept, lock, lines_per_shard)
         except BaseException:
