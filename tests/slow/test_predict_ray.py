@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -24,6 +25,7 @@ pytestmark = pytest.mark.slow
 IMAGES = 60
 SHARD = 4
 PREDICTOR = "PredictShard"
+TOKEN = secrets.token_hex(32)  # of the clusters that are started here
 WAIT_S = 600
 
 
@@ -67,10 +69,14 @@ def plain(command, photos, tmp_path_factory):
     return store_of(output)
 
 
+def variables():
+    """One thread each; Ray's workers do not give way to other tests, and its token is not put into the home folder."""
+    of_ray = {"RAY_worker_niceness": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": TOKEN}
+    return os.environ | {"OMP_NUM_THREADS": "1"} | of_ray
+
+
 def start(words):
-    # Ray's workers would give way to other tests that run beside these
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
-    return subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(words, env=variables(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finished(words, code=0):
@@ -214,7 +220,7 @@ def cluster(tmp_path):
     words += ["--port", str(port), "--include-dashboard", "false", "--temp-dir", f"/tmp/ray-test-{os.getpid()}"]
     words += ["--node-ip-address", "127.0.0.1", "--disable-usage-stats"]
     with (tmp_path / "head.log").open("w") as log:
-        head = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+        head = subprocess.Popen(words, env=variables(), stdout=log, stderr=log, start_new_session=True)
     try:
         while "Ray runtime started" not in (tmp_path / "head.log").read_text():
             assert head.poll() is None, (tmp_path / "head.log").read_text()

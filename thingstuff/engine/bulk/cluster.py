@@ -15,6 +15,7 @@ from typing import Any
 from thingstuff.errors import ConfigError, SetupError
 
 _ANSWER_WITHIN_S, _HEALTHY_WITHIN_S = 5, 45
+_GUARDED = "AuthenticationError"  # what Ray says where a token is wanted
 _CORES_A_WORKER = 4  # of a CPU, where nobody says how many workers there are to be
 _MOST_READERS = 8  # a worker's GPU
 _TASK_CPUS = 0.5  # reading and writing wait for disks much of their time
@@ -151,6 +152,10 @@ def _join(ray: Any, address: str) -> None:
     try:
         with _without_chatter():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
+    except ray.exceptions.AuthenticationError as error:
+        raise SetupError(
+            f"--address {address}: the cluster wants its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its head's"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise SetupError(f"--address {address}: cannot join the cluster ({_words(error)})") from error
 
@@ -176,10 +181,11 @@ def _refuse_other_servers(address: str) -> None:
     """Joining what is no Ray would end this process after minutes; Ray's own `status` does so in one of its own."""
     command = [sys.executable, "-m", "ray.scripts.scripts", "status", "--address", address]
     try:
-        answer = subprocess.run(command, capture_output=True, timeout=_HEALTHY_WITHIN_S, check=False)
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_HEALTHY_WITHIN_S, check=False)
     except subprocess.TimeoutExpired:
         answer = None
-    if answer is None or answer.returncode != 0:
+    # who asks for a token is a head; whether there is one shows when it is joined
+    if answer is None or (answer.returncode != 0 and _GUARDED not in answer.stderr):
         raise SetupError(
             f"--address {address}: what answers there is not the head of a Ray cluster: give the HOST:PORT that "
             "ray start --head prints"
