@@ -16,22 +16,29 @@ from thingstuff.report.figures import save_figure
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
-_FIGURE = "ap_over_iou.png"
+_FIGURE, _TITLE = "ap_over_iou.png", "Mask AP over the IoU threshold"
 
 
 def report(folder: Path, done: Sequence[Run], variants: Sequence[Variant], into_readme: bool = False) -> str:
-    """Write what is known so far into `folder`, and say where; with no run of the baseline there is nothing to write."""
+    """Write what is known so far into `folder`, and say where; without a run of the baseline nothing is written."""
     compared = Comparison.of([run.scores() for run in done], variants)
     if not compared.seeds(BASELINE):
         return f"no run of the baseline {BASELINE} is done yet: nothing to compare"
-    text = tables(compared)
+    return write_report(folder, compared, into_readme)
+
+
+def write_report(folder: Path, compared: Comparison, into_readme: bool) -> str:
+    """`study.json`, `study.md` and the figure, and with `into_readme` the latter two in the project's README."""
+    text, figure = tables(compared), ap_figure(compared)
     write_json(folder / "study.json", compared.as_json())
-    write_text(folder / "study.md", text)
-    figure = save_figure(ap_figure(compared), folder / _FIGURE)
+    _write_text(folder / "study.md", text)
+    save_figure(figure, folder / _FIGURE)
     if into_readme:
-        save_figure(ap_figure(compared), README.with_name(_FIGURE))
-        write_text(README, between_markers(README.read_text(encoding="utf-8"), f"{text}\n![AP over IoU]({_FIGURE})"))
-    return f"\n{text}\ntables     {folder / 'study.md'}\nnumbers    {folder / 'study.json'}\nfigure     {figure}"
+        page = between_markers(README.read_text(encoding="utf-8"), f"{text}\n![{_TITLE}]({_FIGURE})")
+        save_figure(figure, README.with_name(_FIGURE))
+        _write_text(README, page)
+    files = ("tables", "study.md"), ("numbers", "study.json"), ("figure", _FIGURE)
+    return "\n".join(["", text, *(f"{what:10} {folder / name}" for what, name in files)])
 
 
 def between_markers(page: str, text: str) -> str:
@@ -42,6 +49,6 @@ def between_markers(page: str, text: str) -> str:
     return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{rest.partition(END)[2]}"
 
 
-def write_text(path: Path, text: str) -> None:
+def _write_text(path: Path, text: str) -> None:
     with whole_file(path) as file:
         file.write(text.encode())

@@ -48,8 +48,7 @@ class Run:
         return (self.folder / _SCORES).is_file()
 
     def scores(self) -> Scores:
-        path = self.folder / _SCORES
-        return Scores.read(json.loads(path.read_text()), path)
+        return Scores.read(self.folder / _SCORES)
 
 
 @dataclass(frozen=True)

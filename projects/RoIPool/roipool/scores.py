@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from thingstuff.errors import DataError
 from thingstuff.evaluation import CocoAP, CocoOptions, evaluate_coco
@@ -26,17 +27,23 @@ class Scores:
     tasks: Mapping[str, Mapping[str, float]]
 
     @classmethod
-    def read(cls, content: Any, path: Path) -> Scores:
-        """From the file that `write` wrote."""
+    def read(cls, path: Path) -> Scores:
+        """From the file that `write` wrote, where null is NaN: no objects of a size."""
         try:
-            return cls(**content)
-        except TypeError as error:
+            content = json.loads(path.read_text())
+            tasks = {task: {name: _number(value) for name, value in content["tasks"][task].items()} for task in TASKS}
+            return cls(str(content["variant"]), int(content["seed"]), float(content["train_seconds"]), tasks)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(
                 f"{path} holds no scores of a run of this study: remove it, and the run is done anew"
             ) from error
 
     def write(self, path: Path) -> None:
         write_json(path, asdict(self))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def score_run(truth: Path, predictions: Path) -> dict[str, dict[str, float]]:

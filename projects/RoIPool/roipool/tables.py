@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from typing import Any
 
@@ -12,8 +13,8 @@ from roipool.variants import BASELINE
 from thingstuff.report.table import UNDEFINED, Table
 
 _NOTE = (
-    "Differences are points of AP: mean over the seeds, pair by pair, with the 95 % interval of Student's t; bold where "
-    "it leaves zero out. Each interval is one by one, not for all of them at once."
+    "Differences are points of AP: the mean over pairs of runs with the same seed, with the 95 % interval of Student's "
+    "t; bold where it leaves zero out. Each interval stands for itself, not for all of them at once."
 )
 
 
@@ -71,7 +72,7 @@ def _by_iou(compared: Comparison) -> str:
 
 def shown(difference: PairedDifference | None) -> str:
     """`-1.2 (-2.0 to -0.4)`, in bold where the interval leaves zero out."""
-    if difference is None:
+    if difference is None or math.isnan(difference.mean):
         return UNDEFINED
     if difference.runs == 1:
         return f"{difference.mean:+.1f}"
