@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from roipool.run_lock import run_lock
 from roipool.scores import Scores, score_run
 from roipool.variants import Variant
 from thingstuff.errors import ConfigError, DataError, SetupError
@@ -78,9 +79,14 @@ def train(run: Run, setting: Setting) -> Scores:
 
     Of the files that `train_net` writes the weights are not kept: 150 MB a run.
     """
-    shutil.rmtree(run.folder, ignore_errors=True)
-    run.folder.mkdir(parents=True)
-    _train_net(run, setting)
+    with run_lock(run.folder) as lock:
+        shutil.rmtree(run.folder, ignore_errors=True)
+        run.folder.mkdir(parents=True)
+        _train_net(run, setting, lock)
+        return _score(run)
+
+
+def _score(run: Run) -> Scores:
     results = json.loads((run.folder / "results.json").read_text())
     truth = _scenes_of(run.study) / "annotations" / "instances_val.json"
     tasks = score_run(truth, run.folder / "inference" / "coco_instances_results.json")
@@ -91,7 +97,7 @@ def train(run: Run, setting: Setting) -> Scores:
     return scores
 
 
-def _train_net(run: Run, setting: Setting) -> None:
+def _train_net(run: Run, setting: Setting, lock: int) -> None:
     keys = (*setting.opts, "SEED", str(run.seed), "OUTPUT_DIR", str(run.folder))
     data = {"DETECTRON2_DATASETS": str(_scenes_of(run.study).parent)}
     paths = {"PYTHONPATH": os.pathsep.join(filter(None, (str(_REPOSITORY), os.environ.get("PYTHONPATH"))))}
@@ -102,6 +108,7 @@ def _train_net(run: Run, setting: Setting) -> None:
             stdout=log,
             stderr=subprocess.STDOUT,
             env=os.environ | data | paths | threads,
+            pass_fds=[lock],
             check=False,
         ).returncode
     if code:

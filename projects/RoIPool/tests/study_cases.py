@@ -28,7 +28,7 @@ class QuickTrainings:
         self.trained = []
         self.failing = set()
 
-    def __call__(self, run, setting):
+    def __call__(self, run, setting, lock):
         self.trained.append((run.variant.name, run.seed))
         if self.trained[-1] in self.failing:
             raise KeyboardInterrupt

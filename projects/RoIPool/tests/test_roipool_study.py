@@ -6,6 +6,7 @@ import sys
 
 import pytest
 from helpers import TINY, assert_one_line
+from roipool.run_lock import run_lock
 from study_cases import FOLDER, quick, study  # noqa: F401  fixtures
 
 ALL = ["align2", "align1", "roipool", "roipool_mask", "mask14", "mask56"]
@@ -37,6 +38,20 @@ def test_a_run_that_was_stopped_begins_anew(study, quick, tmp_path):  # noqa: F8
     assert quick.trained == [("align2", 0), ("roipool", 0), ("roipool", 0)]
     assert not (stopped / "left_over").exists()
     assert (stopped / "scores.json").exists()
+
+
+def test_a_training_that_outlives_its_study_is_not_mixed_with_another(study, quick, tmp_path):  # noqa: F811
+    folder = tmp_path / "study/runs/align2/seed_0"
+    with run_lock(folder) as lock:
+        left_behind = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=[lock])
+    code, _, err = study("--seeds", 1, "--variants", "align2")
+    assert code == 2
+    assert_one_line(err, "another process trains in", "align2/seed_0")
+    left_behind.kill()
+    left_behind.wait()
+    left_behind.stdin.close()
+    assert study("--seeds", 1, "--variants", "align2")[0] == 0
+    assert quick.trained == [("align2", 0)]
 
 
 def test_a_limit_leaves_the_rest_for_the_next_time(study, quick):  # noqa: F811
