@@ -4,7 +4,7 @@
 Runs that are done are not repeated, so that the command may be stopped and given again, with more seeds too.
 
 Examples:
-  study.py                                   six models with five seeds each: about 40 minutes on one core
+  study.py                                   six models with five seeds each, some three minutes a run on one core
   study.py --variants roipool --seeds 3      RoIPool and the baseline
   study.py --seeds 1 SOLVER.MAX_ITER 50 --output output/trial    config keys are for all runs
 """

@@ -1,4 +1,4 @@
-"""The comparison in Markdown: a row a variant, and a row an IoU threshold."""
+"""The comparison in Markdown: a sentence, a row a variant, and a row an IoU threshold."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from roipool.comparison import Comparison
 from roipool.paired import PairedDifference
 from roipool.scores import IOUS, iou_key
 from roipool.variants import BASELINE
+from roipool.verdict import verdict
 from thingstuff.report.table import UNDEFINED, Table
 
 _NOTE = (
@@ -19,7 +20,7 @@ _NOTE = (
 
 
 def tables(compared: Comparison) -> str:
-    parts = [_by_variant(compared)]
+    parts = [part for part in (verdict(compared), _by_variant(compared)) if part]
     if len(compared.variants) > 1:
         parts += [
             "Mask AP at each IoU threshold, that of the baseline and what the others add:",

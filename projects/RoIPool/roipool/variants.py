@@ -29,9 +29,9 @@ VARIANTS = {
     each.name: each
     for each in (
         Variant(BASELINE, "RoIAlign, 2 x 2 samples, masks 28 x 28"),
-        Variant("align1", "RoIAlign, 1 sample"),
         Variant("roipool", "RoIPool"),
         Variant("roipool_mask", "RoIPool in the mask head alone"),
+        Variant("align1", "RoIAlign, 1 sample"),
         Variant("mask14", "masks 14 x 14"),
         Variant("mask56", "masks 56 x 56"),
     )

@@ -10,6 +10,7 @@ from roipool.figure import ap_figure
 from roipool.scores import IOUS, Scores, iou_key
 from roipool.tables import shown, tables
 from roipool.variants import VARIANTS, chosen
+from roipool.verdict import verdict
 
 from thingstuff.errors import ConfigError, DataError
 
@@ -58,6 +59,24 @@ def test_the_table_has_a_row_for_each_variant_that_was_run():
     assert mask[:5] == ["1", "63.0", "63.0", "13.0", "+1.0"]
 
 
+def test_a_sentence_says_what_the_tables_say():
+    assert verdict(COMPARED) == (
+        "In mask AP, compared with RoIAlign, 2 x 2 samples, masks 28 x 28: "
+        "RoIPool is worse by 2.2 points (0.3 to 4.1 in 3 runs); "
+        "masks 14 x 14 differs by +1.0 in a single run, which decides nothing."
+    )
+    assert tables(COMPARED).startswith(verdict(COMPARED))
+    better = Comparison.of(
+        [scores(*run) for run in (("align2", 0, 1), ("align2", 1, 2), ("mask56", 0, 3), ("mask56", 1, 4))], chosen([])
+    )
+    assert verdict(better).endswith("masks 56 x 56 is better by 2.0 points (2.0 to 2.0 in 2 runs).")
+    other = Comparison.of(
+        [scores(*run) for run in (("align2", 0, 1), ("align2", 1, 1), ("mask56", 0, 0), ("mask56", 1, 2))], chosen([])
+    )
+    assert verdict(other).endswith("masks 56 x 56 is undecided (-12.7 to +12.7 in 2 runs).")  # 12.706 sqrt(2) / sqrt(2)
+    assert verdict(Comparison.of(RUNS[:3], chosen([]))) == ""
+
+
 def test_the_second_table_has_a_row_for_each_threshold_and_size():
     lines = tables(COMPARED).splitlines()
     for title in (*map(iou_key, IOUS), "0.50:0.95", "small", "medium", "large"):
@@ -99,7 +118,7 @@ def test_all_is_written_and_the_readme_between_its_markers_alone(monkeypatch, tm
     (tmp_path / "study").mkdir()
     report.write_report(tmp_path / "study", COMPARED, into_readme=True)
     page = readme.read_text()
-    assert page.startswith(f"before\n\n{report.BEGIN}\n\n| model")
+    assert page.startswith(f"before\n\n{report.BEGIN}\n\nIn mask AP")
     assert page.endswith(f"![Mask AP over the IoU threshold](ap_over_iou.png)\n\n{report.END}\n\nafter\n")
     assert "earlier table" not in page
     assert json.loads((tmp_path / "study/study.json").read_text())["roipool"]["tasks"]["segm"]["AP"]["mean"] == (

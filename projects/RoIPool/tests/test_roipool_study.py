@@ -9,7 +9,7 @@ from helpers import TINY, assert_one_line
 from roipool.run_lock import run_lock
 from study_cases import FOLDER, quick, study  # noqa: F401  fixtures
 
-ALL = ["align2", "align1", "roipool", "roipool_mask", "mask14", "mask56"]
+ALL = ["align2", "roipool", "roipool_mask", "align1", "mask14", "mask56"]
 
 
 def test_every_variant_is_trained_with_one_seed_before_the_next(study, quick):  # noqa: F811
