@@ -3,6 +3,8 @@
 import pytest
 import torch
 from detectron2.modeling import build_model
+from detectron2.structures import BitMasks, Boxes, Instances
+from detectron2.utils.events import EventStorage
 from roipool.mask_size import doublings
 from roipool.variants import VARIANTS
 
@@ -52,3 +54,21 @@ def test_a_size_is_a_number_of_doublings(side, pooled, count):
 def test_other_sizes_are_refused(side, pooled):
     with pytest.raises(ConfigError, match=f"OUTPUT_SIZE is {side}, expected POOLER_RESOLUTION {pooled} times"):
         doublings(side, pooled)
+
+
+@pytest.mark.parametrize("name", ["mask14", "mask56", "roipool"])
+def test_a_step_in_bf16_gives_every_layer_of_the_mask_head_a_gradient(name):
+    trained = model(name)
+    with EventStorage(), torch.autocast("cpu", torch.bfloat16):
+        losses = trained([an_image(), an_image()])
+    sum(losses.values()).backward()
+    assert torch.isfinite(losses["loss_mask"])
+    assert all(each.grad.abs().sum() > 0 for each in trained.roi_heads.mask_head.parameters())
+
+
+def an_image():
+    truth = Instances((64, 64))
+    truth.gt_boxes = Boxes(torch.tensor([[8.0, 8, 40, 40], [20, 4, 60, 30]]))
+    truth.gt_classes = torch.tensor([0, 5])
+    truth.gt_masks = BitMasks(torch.rand(2, 64, 64) > 0.5)
+    return {"image": torch.randint(0, 255, (3, 64, 64), dtype=torch.uint8), "instances": truth}
