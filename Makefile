@@ -5,6 +5,7 @@
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/ready
+EXTRAS := $(VENV)/extras
 # the first Python here that is new enough; say PYTHON=... to choose another
 PYTHON ?= $(shell for p in python3 python3.11 python3.12 python3.13; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
@@ -39,8 +40,14 @@ demo: $(READY)
 test: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n auto
 
+# what only single projects and reference programs want
+$(EXTRAS): $(READY) requirements-extras.txt requirements-bare.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.txt -r requirements-extras.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements-bare.txt
+	@touch $(EXTRAS)
+
 # the demo trains on all cores, and alone: threads that wait for each other crawl where others want their cores
-test-full: test
+test-full: $(EXTRAS) test
 	$(BIN)/python -m pytest -m slow tests/slow/test_demo.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m slow -n 2 --dist loadfile --no-loadscope-reorder \
 		--ignore tests/slow/test_demo.py

@@ -54,7 +54,9 @@ setup(
     ],
     extras_require={
         "boundary": ["vernier>=0.5.4,<0.6"],
+        "sam": ["transformers>=4.56"],
         "export": ["onnx>=1.18", "onnxruntime>=1.22", "onnxscript>=0.5"],
+        "yolo": ["ultralytics>=8.3.253"],  # under the AGPL-3.0; only projects/YOLOSeg imports it
         "dev": ["pytest>=8", "pytest-xdist>=3.5", "ruff>=0.15", "mypy>=1.15", "types-PyYAML", "playwright>=1.45"],
     },
     entry_points={"console_scripts": ["thingstuff = thingstuff.cli.main:main"]},

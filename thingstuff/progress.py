@@ -29,6 +29,11 @@ def watched(items: Collection[_Item], title: str) -> Iterator[_Item]:
             progress.step()
 
 
+def duration(seconds: float) -> str:
+    """Such as 0:07:00."""
+    return str(datetime.timedelta(seconds=round(seconds)))
+
+
 class Progress:
     """Counts steps of a job; `total` is None where nobody knows how many there are. Only the main process speaks.
 
@@ -52,7 +57,7 @@ class Progress:
     ) -> None:
         self._bar.close()
         if kind is None and time.monotonic() - self._start >= self._quick_s:
-            took = datetime.timedelta(seconds=round(time.monotonic() - self._start))
+            took = duration(time.monotonic() - self._start)
             logger.info("%s: %s in %s", self._title, self._count(), took)
 
     def step(self, **shown: str) -> None:
@@ -70,7 +75,7 @@ class Progress:
         line = f"{self._title}: {self._count()}{facts}, {per_step:.2f} s each"
         if self._total is None:
             return line
-        return f"{line}, {datetime.timedelta(seconds=round(per_step * (self._total - self._done)))} left"
+        return f"{line}, {duration(per_step * (self._total - self._done))} left"
 
     def _count(self) -> str:
         return str(self._done) if self._total is None else f"{self._done} of {self._total}"

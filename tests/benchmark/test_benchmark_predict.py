@@ -124,7 +124,7 @@ def test_our_modes_are_those_that_are_measured():
         (["--repeats", "0"], "--repeats must be 1 or more, got 0"),
         (
             ["--config-file", "thingstuff://shapes/semantic.yaml"],
-            "a Mask R-CNN is measured, and MODEL.META_ARCHITECTURE",
+            "models that find instances are measured, and a SemanticSegmentor finds none",
         ),
         (["--proposals", "10", "--detections", "11"], "--detections 11 do not come from --proposals 10"),
     ],

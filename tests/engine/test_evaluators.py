@@ -123,3 +123,11 @@ def test_class_outside_the_categories_is_refused(records):
     found = noisy_instances(records[0], np.random.default_rng(1))
     with pytest.raises(DataError, match="thing indices"):
         to_detections(found, Categories((Category(1, "only"),)))
+
+
+def test_masks_may_come_as_crops_already(records):
+    found = noisy_instances(records[0], np.random.default_rng(1))
+    categories = Categories(tuple(Category(n + 1, f"class {n}") for n in range(6)))
+    whole = to_detections(found, categories)
+    found.pred_masks = whole.masks
+    assert to_detections(found, categories).masks is whole.masks

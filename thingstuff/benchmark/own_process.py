@@ -21,12 +21,17 @@ _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS
 _FAILED = "failed"  # the key of an answer that is a user's error
 
 
+def thread_variables(threads: int) -> dict[str, str]:
+    """What tells the libraries of a process, before they are loaded, how many threads they may use."""
+    return dict.fromkeys(_THREAD_VARIABLES, str(threads))
+
+
 class OwnProcess:
     """`python -m module arguments`, which has called `answer_requests`; a context manager."""
 
     def __init__(self, title: str, module: str, arguments: Sequence[str], threads: int, errors: Path) -> None:
         """What the process says on standard error goes to the file `errors`."""
-        variables = os.environ | dict.fromkeys(_THREAD_VARIABLES, str(threads))
+        variables = os.environ | thread_variables(threads)
         self._title = title
         self._errors = errors.open("w+")
         self._process = subprocess.Popen(

@@ -14,6 +14,7 @@ IMAGES = 32
 INSTANCES_AN_IMAGE = 7.3  # COCO's mean
 TRUTH = "truth.json"
 _PATCH_PX = 16  # of the images' texture: smooth like photographs, so that JPEG decodes about as fast
+_CELL_PX = 32  # of a backbone's coarsest features
 _BRANCH_SCALE = 0.2  # of what a residual block adds, about as in trained networks
 
 
@@ -42,10 +43,24 @@ def write_weights(cfg: Any, file: Path, seed: int, image_file: Path | None = Non
 
     torch.manual_seed(seed)
     model = build_model(cfg).train()
-    pixels = cv2.imread(str(image_file or file.parent / "1.jpg"))
-    image = (pixels - np.array(cfg.MODEL.PIXEL_MEAN)) / np.array(cfg.MODEL.PIXEL_STD)
-    settle_norms(model, torch.from_numpy(image).float().permute(2, 0, 1)[None].to(cfg.MODEL.DEVICE))
+    if _frozen_norms(model):
+        pixels = _in_whole_cells(cv2.imread(str(image_file or file.parent / "1.jpg")))
+        image = (pixels - np.array(cfg.MODEL.PIXEL_MEAN)) / np.array(cfg.MODEL.PIXEL_STD)
+        settle_norms(model, torch.from_numpy(image).float().permute(2, 0, 1)[None].to(cfg.MODEL.DEVICE))
     torch.save({"model": model.state_dict()}, file)
+
+
+def _in_whole_cells(pixels: np.ndarray) -> np.ndarray:
+    """Without the last rows and columns that a backbone would ask to be padded."""
+    height, width = (max(side // _CELL_PX, 1) * _CELL_PX for side in pixels.shape[:2])
+    return pixels[:height, :width]
+
+
+def _frozen_norms(model: Any) -> dict[str, Any]:
+    """Those of a backbone, by name; none where there is no backbone."""
+    backbone = getattr(model, "backbone", None)
+    named = () if backbone is None else backbone.named_modules()
+    return {name: module for name, module in named if type(module).__name__ == "FrozenBatchNorm2d"}
 
 
 def settle_norms(model: Any, images: Any) -> None:
@@ -56,7 +71,7 @@ def settle_norms(model: Any, images: Any) -> None:
         norm.running_mean.copy_(arguments[0].mean((0, 2, 3)))
         norm.running_var.copy_(arguments[0].var((0, 2, 3)))
 
-    named = {n: m for n, m in model.backbone.named_modules() if type(m).__name__ == "FrozenBatchNorm2d"}
+    named = _frozen_norms(model)
     hooks = [norm.register_forward_pre_hook(settle) for norm in named.values()]
     for name, norm in named.items():
         if name.endswith(("conv3.norm", "bn3")):

@@ -13,6 +13,7 @@ from thingstuff.benchmark.machine import describe_machine
 from thingstuff.benchmark.measure import measure
 from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.benchmark.results import EXIT_UNEQUAL, RUNS, write_results
+from thingstuff.cli.benchmark_projects import PROJECTS, add_projects, run_projects
 from thingstuff.cli.common import run_command
 from thingstuff.errors import ConfigError
 from thingstuff.files import write_json
@@ -39,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         _add_common_arguments(one, has_memory=measurement.memory is not None)
         measurement.add_arguments(one)
     _add_results(names)
+    add_projects(names)
     return parser
 
 
@@ -62,6 +64,8 @@ def _add_common_arguments(parser: argparse.ArgumentParser, has_memory: bool) -> 
 def _benchmark(args: argparse.Namespace) -> int:
     if args.measurement == RESULTS:
         return _write_results(args)
+    if args.measurement == PROJECTS:
+        return run_projects(args, EXIT_UNEQUAL)
     if args.repeats < 1:
         raise ConfigError(f"--repeats must be 1 or more, got {args.repeats}")
     rows = _rows(args)

@@ -16,9 +16,16 @@ _NO_PACKAGES = ("tests", "configs")
 
 
 def project_names() -> list[str]:
-    """Those beside the package, in a checkout, and below the working folder."""
+    return sorted(project_folders())
+
+
+def project_folders() -> dict[str, Path]:
+    """By name: those beside the package, in a checkout, and below the working folder; the former count."""
     folders = (path.parent.parent for root in _roots() for path in root.glob("*/*/__init__.py"))
-    return sorted({folder.name for folder in folders})
+    found: dict[str, Path] = {}
+    for folder in folders:
+        found.setdefault(folder.name, folder)
+    return found
 
 
 def import_project(name: str) -> ModuleType:
@@ -51,4 +58,4 @@ def _folder_of(name: str) -> Path:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
         raise ConfigError(f"there is no PROJECT {name!r}: {hint}")
-    return next(root / name for root in _roots() if (root / name).is_dir())
+    return project_folders()[name]

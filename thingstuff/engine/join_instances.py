@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import cv2
@@ -20,7 +20,9 @@ from thingstuff.structures import Detections, MaskCrops
 from thingstuff.structures.spans import Box
 
 MOSTLY = 0.5  # the share of a detection's pixels from which it is called "most of it"
-_BORDER_SHARE = 1 / 128  # of a tile: as near to its border a mask counts as cut off, since masks are not exact
+# As near to a tile's border a mask counts as cut off, since masks are not exact:
+_BORDER_SHARE = 1 / 128  # of the tile, or
+_MASK_CELLS = 28  # one of so many that a network tells apart along an object
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,8 +85,11 @@ class InstanceJoiner:
     - If none saw all of it, each pixel is asked of the tile in whose core it lies, or else of those that see it. The
       score is the mean over the joined mask, each pixel with the score of the detection it is from; the box is that
       around all boxes.
-    - What is cut off by a tile's border and has no partner stays if most of it lies in the core of its tile, and if
-      none that stays, seen whole, joined or larger, of its class and from another tile, covers most of it.
+    - Of the tiles that hold all of an object half or more must have found it, or it goes: with every further look at a
+      place there is one more chance to be wrong. The score is the mean of those that did.
+    - Parts that are cut off by their tiles' borders, joined or alone, stay if most of them lies in the cores of their
+      tiles. One alone goes too if another that stays, seen whole, joined or larger, of its class and from another tile,
+      covers most of it.
 
     Boxes without masks are joined as rectangles. The answer is in descending order of score.
     """
@@ -113,7 +118,8 @@ class InstanceJoiner:
     def joined(self) -> Detections:
         groups = self._groups()
         stays = self._staying(groups)
-        objects = [_one_object([self._seen[number] for number in group]) for group in groups if stays[group[0]]]
+        members = [[self._seen[number] for number in group] for group in groups if stays[group[0]]]
+        objects = [one for group in members if (one := self._agreed(_one_object(group), group)) is not None]
         return self._detections(sorted(objects, key=lambda one: -one.score))
 
     def _compare(self, first: range, second: range, region: Box) -> Iterator[_Match]:
@@ -143,13 +149,32 @@ class InstanceJoiner:
             members[a] += members.pop(b)
         return list(members.values())
 
+    @staticmethod
+    def _is_in_cores(members: Sequence[Seen]) -> bool:
+        """Whether one was seen whole, or most of what was seen lies in the cores of the tiles that saw it."""
+        if not all(one.is_partial for one in members):
+            return True
+        if len(members) == 1:
+            return members[0].core_share >= MOSTLY
+        return sum(one.area_in(one.tile.core) for one in members) >= MOSTLY * _composed(members).area_px
+
     def _same_tile(self, first: Sequence[int], second: Sequence[int]) -> bool:
         return bool({self._seen[n].tile for n in first} & {self._seen[n].tile for n in second})
 
+    def _agreed(self, one: Seen, members: Sequence[Seen]) -> Seen | None:
+        """`one` with the mean score of the tiles that saw all of it; nothing where they are less than half."""
+        holders = {
+            tile for tile in self._grid.holding(one.box) if not _is_cut(one.box, tile, self._grid.is_inner(tile))
+        }
+        scores = [member.score for member in members if member.tile in holders]
+        if len(scores) < MOSTLY * len(holders):
+            return None
+        return replace(one, score=np.float32(np.mean(scores))) if scores else one
+
     def _staying(self, groups: Sequence[Sequence[int]]) -> dict[int, bool]:
-        """Of each group's first number: whether the object is kept. All with partners are."""
+        """Of each group's first number: whether the object is kept, as far as its parts decide it."""
         alone = {group[0] for group in groups if len(group) == 1 and self._seen[group[0]].is_partial}
-        stays = {group[0]: group[0] not in alone or self._is_in_core(group[0]) for group in groups}
+        stays = {group[0]: self._is_in_cores([self._seen[number] for number in group]) for group in groups}
         leader = {number: group[0] for group in groups for number in group}
         covering: dict[int, list[int]] = defaultdict(list)
         for match in self._matches:
@@ -162,9 +187,6 @@ class InstanceJoiner:
             larger = [o for o in covering[number] if o not in alone or (-self._seen[o].area_px, o) < rank]
             stays[number] = stays[number] and not any(stays[leader[other]] for other in larger)
         return stays
-
-    def _is_in_core(self, number: int) -> bool:
-        return self._seen[number].core_share >= MOSTLY
 
     def _detections(self, objects: Sequence[Seen]) -> Detections:
         height, width = self._grid.height, self._grid.width
@@ -208,13 +230,13 @@ def _rectangles(detections: Detections) -> MaskCrops:
 def _is_cut(box: Box, tile: Tile, inner: tuple[bool, bool, bool, bool]) -> bool:
     x0, y0, x1, y1 = box
     left, top, right, bottom = tile.box
-    near_px = max((right - left, bottom - top)) * _BORDER_SHARE
+    near_px = max(max(right - left, bottom - top) * _BORDER_SHARE, max(x1 - x0, y1 - y0) / _MASK_CELLS)
     distances = (x0 - left, y0 - top, right - x1, bottom - y1)
     return _has_pixels(box) and any(i and distance <= near_px for i, distance in zip(inner, distances, strict=True))
 
 
 def _overlapping_pairs(seen: Sequence[Seen], first: range, second: range, region: Box) -> Iterator[tuple[int, int]]:
-    """Pairs of one class whose boxes share pixels of the region."""
+    """Of one class, with boxes that share pixels of the region."""
     boxes = [np.array([seen[n].box for n in side]).reshape(-1, 4) for side in (first, second)]
     classes = [np.array([seen[n].category_id for n in side]) for side in (first, second)]
     corner = np.maximum(np.maximum(boxes[0][:, None, :2], boxes[1][None, :, :2]), region[:2])
@@ -228,7 +250,7 @@ def _overlapping_pairs(seen: Sequence[Seen], first: range, second: range, region
 
 
 def _one_object(members: Sequence[Seen]) -> Seen:
-    whole = [one for one in members if not one.is_cut and all(_is_inside(other.box, one.tile.box) for other in members)]
+    whole = [one for one in members if not one.is_cut and all(shared(m.box, one.tile.box) == m.box for m in members)]
     if len(members) == 1 or whole:
         return max(whole or members, key=lambda one: (one.core_share, one.score))
     return _composed(members)
@@ -263,10 +285,6 @@ def shared(a: Box, b: Box) -> Box:
 
 def _has_pixels(box: Box) -> bool:
     return box[0] < box[2] and box[1] < box[3]
-
-
-def _is_inside(box: Box, outer: Box) -> bool:
-    return shared(box, outer) == box
 
 
 def _around(boxes: Sequence[Box]) -> Box:

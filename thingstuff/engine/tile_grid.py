@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -76,10 +77,23 @@ class TileGrid:
         return len(self.x_starts) * len(self.y_starts)
 
     def __iter__(self) -> Iterator[Tile]:
+        return iter(self._tiles)
+
+    @cached_property
+    def _tiles(self) -> tuple[Tile, ...]:
         columns = _axis(self.x_starts, self.width, self.tiling.tile_px)
         rows = _axis(self.y_starts, self.height, self.tiling.tile_px)
-        for (row, (y, core_y)), (column, (x, core_x)) in itertools.product(enumerate(rows), enumerate(columns)):
-            yield Tile(row, column, (x[0], y[0], x[1], y[1]), (core_x[0], core_y[0], core_x[1], core_y[1]))
+        return tuple(
+            Tile(row, column, (x[0], y[0], x[1], y[1]), (core_x[0], core_y[0], core_x[1], core_y[1]))
+            for (row, (y, core_y)), (column, (x, core_x)) in itertools.product(enumerate(rows), enumerate(columns))
+        )
+
+    def holding(self, box: Box) -> Iterator[Tile]:
+        """The tiles in which a box lies whole."""
+        rows = _holding(self.y_starts, self.tiling.tile_px, box[1], box[3])
+        columns = _holding(self.x_starts, self.tiling.tile_px, box[0], box[2])
+        for row, column in itertools.product(rows, columns):
+            yield self._tiles[row * len(self.x_starts) + column]
 
     def is_inner(self, tile: Tile) -> tuple[bool, bool, bool, bool]:
         """Whether the left, top, right and bottom border of a tile lies within the image."""
@@ -104,6 +118,10 @@ def _starts(length: int, tiling: Tiling) -> tuple[int, ...]:
         return (0,)
     steps = math.ceil(room / (tiling.tile_px - tiling.overlap_px))
     return tuple(room * number // steps for number in range(steps + 1))
+
+
+def _holding(starts: Sequence[int], tile_px: int, low: int, high: int) -> range:
+    return range(bisect_left(starts, high - tile_px), bisect_right(starts, low))
 
 
 def _axis(starts: tuple[int, ...], length: int, tile_px: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:

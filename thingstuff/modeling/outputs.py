@@ -11,10 +11,15 @@ from thingstuff.structures import Categories, Detections, MaskCrops
 
 
 def to_detections(instances: Instances, categories: Categories) -> Detections:
-    """`instances` in image coordinates, on any device -> Detections with data set ids, in the same order."""
+    """`instances` in image coordinates, on any device -> Detections with data set ids, in the same order.
+
+    Their `pred_masks` are N x H x W, or MaskCrops already.
+    """
     found = instances.to("cpu")
     height, width = found.image_size
-    masks = MaskCrops.from_bitmaps(found.pred_masks.numpy()) if found.has("pred_masks") else None
+    masks = found.pred_masks if found.has("pred_masks") else None
+    if masks is not None and not isinstance(masks, MaskCrops):
+        masks = MaskCrops.from_bitmaps(masks.numpy())
     return Detections(
         masks,
         found.pred_boxes.tensor.detach().numpy().astype(np.float32),

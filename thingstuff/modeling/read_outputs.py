@@ -30,7 +30,8 @@ class OutputReader:
     """Calls a model in inference and reads its answers; the classes are those of `metadata`.
 
     Detectron2's own architectures are stopped before they blow masks and scores up to N x H x W, and their small
-    outputs are read; any other model is called as it is. The answers are the same.
+    outputs are read; any other model is called as it is, or by its `answers_in_crops`, which gives MaskCrops for
+    `pred_masks`. The answers are the same.
     """
 
     categories: Categories
@@ -50,7 +51,8 @@ class OutputReader:
             pairs = zip(inputs, semantic_logits(model, inputs), strict=True)
             return [_done(Prediction(stuff_map=self._stuff_map(logits, one))) for one, logits in pairs]
         finds_instances = getattr(model, "predict_instances", False)  # Panoptic-DeepLab leaves out what is empty
-        answers = zip(inputs, model(inputs), strict=True)
+        call = getattr(model, "answers_in_crops", model)
+        answers = zip(inputs, call(inputs), strict=True)
         return [_done(self._read(answer, output_size(one) if finds_instances else None)) for one, answer in answers]
 
     def _instances(self, one: Mapping[str, Any], raw: Instances) -> Callable[[], Prediction]:

@@ -9,7 +9,7 @@ from detectron2 import layers
 from torch import nn
 
 # how Detectron2 calls the layers that give scores, offsets and masks
-_OUTPUTS = {"cls_score", "bbox_pred", "objectness_logits", "anchor_deltas", "predictor", "score_lowres"}
+_OUTPUTS = {"cls_score", "bbox_pred", "ctrness", "objectness_logits", "anchor_deltas", "predictor", "score_lowres"}
 
 
 def widen_outputs(model: nn.Module) -> None:

@@ -70,6 +70,19 @@ def test_other_classes_are_refused_unless_heads_start_anew(network, tmp_path):
         Checkpointer(fresh, whole_model=True).load(file)
 
 
+def test_its_own_checkpoint_for_other_classes_begins_new_heads(model, tmp_path):
+    torch.save({"model": model.state_dict()}, tmp_path / "ours.pth")
+    cfg = small_cfg(RESNET18, MODEL__ROI_HEADS__NUM_CLASSES=3, MODEL__REINIT_HEADS=True)
+    fresh = build_model(cfg)
+    before = fresh.roi_heads.heads.mask_predictor.mask_fcn_logits.weight.clone()
+    with pytest.raises(WeightsError, match=r"mask_predictor \(7 classes in the file, 3 in this model\)"):
+        Checkpointer(build_model(cfg)).load(str(tmp_path / "ours.pth"))
+    Checkpointer(fresh, reinit_heads=True).load(str(tmp_path / "ours.pth"))
+    heads, theirs = fresh.roi_heads.heads, model.roi_heads.heads
+    assert torch.equal(heads.mask_predictor.mask_fcn_logits.weight, before)
+    assert torch.equal(heads.mask_predictor.conv5_mask.weight, theirs.mask_predictor.conv5_mask.weight)
+
+
 def test_a_resnet_of_imagenet_is_a_backbone_to_begin_with(tmp_path):
     trunk = torchvision.models.resnet18(weights=None)
     torch.save(trunk.state_dict(), tmp_path / "resnet18.pth")

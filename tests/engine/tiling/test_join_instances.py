@@ -130,10 +130,41 @@ def test_seen_whole_by_both_it_is_the_detection_with_the_larger_share_in_its_cor
     left, right = ((44, 10, 55, 20), 0.3, 7), ((45, 10, 56, 20), 0.9, 7)
     found = joined(Told([left], [right]), (60, 100))
     # 44 to 50 of 11 columns lie in the first core, 50 to 56 of 11 in the second: a tie, which the score decides
-    assert found.scores.tolist() == [np.float32(0.9)]
     assert found.boxes_xyxy.tolist() == [[45, 10, 56, 20]]
-    found = joined(Told([((43, 10, 55, 20), 0.3, 7)], [((43, 10, 55, 20), 0.9, 7)]), (60, 100))
-    assert found.scores.tolist() == [np.float32(0.3)]
+    assert found.scores.tolist() == pytest.approx([(0.3 + 0.9) / 2])
+    found = joined(Told([((43, 10, 55, 21), 0.3, 7)], [((43, 10, 55, 20), 0.9, 7)]), (60, 100))
+    assert found.boxes_xyxy.tolist() == [[43, 10, 55, 21]]
+
+
+def test_of_the_tiles_that_hold_an_object_half_must_have_found_it():
+    one = ((44, 44, 56, 56), 0.8, 7)
+    two_of_four = joined(Told([one], [], [], [((44, 44, 56, 56), 0.4, 7)]), (100, 100))
+    assert two_of_four.scores.tolist() == pytest.approx([(0.8 + 0.4) / 2])
+    assert len(joined(Told([one], [], [], []), (100, 100))) == 0
+    beyond = ((30, 44, 45, 56), 0.8, 7)  # the right tiles begin at 40
+    assert len(joined(Told([beyond], [], [], []), (100, 100))) == 1
+
+
+def test_parts_that_the_tiles_of_their_cores_know_nothing_of_go():
+    """No tile holds columns 25 to 80 with room to spare, of those from 0, 10, 20, 30 and 40 on."""
+    shape, row = (60, 100), (10, 20)
+
+    def found(*columns):
+        told = [[((x0, row[0], x1, row[1]), 0.9, 7)] if x0 < x1 else [] for x0, x1 in columns]
+        return joined(Told(*told), shape, 60, 50)
+
+    nothing = (0, 0)
+    # the cores are columns 0-35, 35-45, 45-55, 55-65 and 65-100: 10 and 10 of 55 columns, or 10, 10 and 15
+    assert len(found(nothing, (25, 70), (25, 80), nothing, nothing)) == 0
+    assert len(found((25, 60), nothing, (25, 80), nothing, (40, 80))) == 1
+
+
+def test_a_large_mask_that_ends_a_cell_before_the_border_is_cut_off():
+    """Masks come in 28 cells a side: of an object of 56 pixels each is of 2, as far as it is from the border."""
+    for y0, y1, score in ((2, 58, 0.8), (10, 20, (0.4 + 0.8) / 2)):
+        box = (42, y0, 58, y1)
+        found = joined(Told([(box, 0.4, 7)], [(box, 0.8, 7)], []), (60, 100), 60, 40)
+        assert found.scores.tolist() == pytest.approx([score])
 
 
 def test_the_score_of_a_composed_object_is_the_mean_over_its_pixels():

@@ -37,6 +37,15 @@ def test_random_images_are_covered_by_equal_tiles_that_overlap_enough():
             assert all(0 < b - a <= tile_px - overlap_px for a, b in itertools.pairwise(starts))
 
 
+def test_the_tiles_that_hold_a_box_are_those_it_lies_in():
+    rng = np.random.default_rng(6)
+    for grid in random_grids(100):
+        x0, y0 = (int(rng.integers(side)) for side in (grid.width, grid.height))
+        box = (x0, y0, int(rng.integers(x0, grid.width)) + 1, int(rng.integers(y0, grid.height)) + 1)
+        inside = [t for t in grid if t.box[0] <= x0 and t.box[1] <= y0 and box[2] <= t.box[2] and box[3] <= t.box[3]]
+        assert list(grid.holding(box)) == inside
+
+
 def test_no_fewer_tiles_would_do():
     for grid in random_grids(300):
         tile_px, overlap_px = grid.tiling.tile_px, grid.tiling.overlap_px

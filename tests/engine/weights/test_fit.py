@@ -234,6 +234,7 @@ def test_a_refusal_leaves_the_model_as_it_was(tmp_path, reinit, whole):
     assert filled(model) == set()
 
 
+TORCHVISION_MASKS = (("weight", (8, 1, 1)), ("bias", ()))
 HEADS = {
     "cascade": (
         {f"roi_heads.box_predictor.{i}.cls_score.bias": (81,) for i in range(3)},
@@ -244,6 +245,11 @@ HEADS = {
         {"roi_heads.box_predictor.bbox_pred.weight": (320, 8)},
         {"roi_heads.box_predictor.bbox_pred.weight": (4, 8)},
         "roi_heads.box_predictor (bbox_pred.weight (320, 8) in the file, (4, 8) in this model)",
+    ),
+    "masks of torchvision": (
+        {f"roi_heads.heads.mask_predictor.mask_fcn_logits.{kind}": (91, *rest) for kind, rest in TORCHVISION_MASKS},
+        {f"roi_heads.heads.mask_predictor.mask_fcn_logits.{kind}": (4, *rest) for kind, rest in TORCHVISION_MASKS},
+        "roi_heads.heads.mask_predictor (90 classes in the file, 3 in this model)",
     ),
     "RetinaNet": (
         {"head.cls_score.weight": (9 * 80, 4, 3, 3), "head.bbox_pred.weight": (9 * 4, 4, 3, 3)},

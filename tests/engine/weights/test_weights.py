@@ -13,7 +13,7 @@ from torch import nn
 
 from thingstuff.engine.weights.cache import ZOO_URL, cache_path, local_weights
 from thingstuff.engine.weights.checkpoint import Checkpointer
-from thingstuff.engine.weights.file import read_weights_file
+from thingstuff.engine.weights.file import read_weights_file, register_reader
 from thingstuff.errors import SetupError, WeightsError
 
 
@@ -46,6 +46,32 @@ def test_every_format_gives_back_the_weights(tmp_path, suffix):
     loaded = other()
     Checkpointer(loaded, whole_model=True).load(str(path))
     assert same(saved, loaded)
+
+
+def test_another_kind_of_file_is_read_by_what_is_registered_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("thingstuff.engine.weights.file._READERS", {})
+    (tmp_path / "a.numbers").write_text("1 2")
+
+    @register_reader(".numbers")
+    def read_numbers(path):
+        return {"model": {"value": torch.tensor([float(word) for word in path.read_text().split()])}}
+
+    assert register_reader(".numbers")(read_numbers) is read_numbers
+    assert read_weights_file(tmp_path / "a.numbers")["model"]["value"].tolist() == [1, 2]
+    with pytest.raises(WeightsError, match=r"two readers of \.numbers files"):
+        register_reader(".numbers")(dict)
+
+
+def test_a_model_may_give_the_tensors_of_a_file_its_own_names(tmp_path):
+    class Renaming(nn.Linear):
+        def adapted_weights(self, file, state):
+            assert file.endswith("theirs.pth")
+            return {name.removeprefix("their_"): value for name, value in state.items()}
+
+    model = Renaming(2, 1)
+    torch.save({"their_weight": torch.ones(1, 2), "their_bias": torch.ones(1)}, tmp_path / "theirs.pth")
+    Checkpointer(model, whole_model=True).load(str(tmp_path / "theirs.pth"))
+    assert model.weight.tolist() == [[1, 1]]
 
 
 def test_bare_state_dict_is_taken_for_a_model(tmp_path):

@@ -13,6 +13,7 @@ from thingstuff.engine.weights.kind import is_of_backbone
         (["backbone.bottom_up.res2.0.conv1.weight"], True),
         (["backbone.bottom_up.res2.0.conv1.weight", "proposal_generator.rpn_head.conv.weight"], False),
         (["res2.0.conv1.weight", "roi_heads.box_predictor.cls_score.weight"], False),
+        (["model.0.conv.weight", "model.22.proto.cv1.conv.weight"], False),  # prototypes of masks
     ],
 )
 def test_by_their_names(tmp_path, names, expected):

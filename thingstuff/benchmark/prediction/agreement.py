@@ -63,14 +63,20 @@ def _are_identical(found: Records, expected: Records) -> bool:
 
 def _matched(found: Records, expected: Records) -> tuple[np.ndarray, np.ndarray, int]:
     """IoUs of masks and the largest distance of box edges of each matched pair, and how many have no partner."""
-    from pycocotools import mask as mask_utils
-
     ious, edges_px, partners = [], [], _partners(found, expected)
     for one, other in partners:
-        masks = [[record["segmentation"]] for record in (found[one], expected[other])]
-        ious.append(mask_utils.iou(*masks, [0])[0, 0])
+        ious.append(_iou(found[one], expected[other]))
         edges_px.append(np.abs(_xyxy(found[one]) - _xyxy(expected[other])).max())
     return np.array(ious), np.array(edges_px), len(found) + len(expected) - 2 * len(partners)
+
+
+def _iou(one: Mapping[str, Any], other: Mapping[str, Any]) -> float:
+    """Of the masks, or of the boxes where a model gives nothing else."""
+    from pycocotools import mask as mask_utils
+
+    if "segmentation" not in one or "segmentation" not in other:
+        return _box_iou(_xyxy(one), _xyxy(other))
+    return float(mask_utils.iou([one["segmentation"]], [other["segmentation"]], [0])[0, 0])
 
 
 def _partners(found: Records, expected: Records) -> list[tuple[int, int]]:

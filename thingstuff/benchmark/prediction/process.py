@@ -71,7 +71,7 @@ class _Predicting:
         return {"stages": stages, "records": self._plain(records[0]) if with_records else None}
 
     def do_flops(self, image: int, detections: str) -> Mapping[str, Any]:
-        """Floating-point operations of each stage."""
+        """Floating-point operations of each stage; none where the counter does not know the network's."""
         from thingstuff.benchmark.prediction.stages import flops
 
         clock = self._injection.clock
@@ -80,6 +80,8 @@ class _Predicting:
         try:
             with counting:
                 return {"stages": self._call(image, detections, 1)[0]}
+        except (RuntimeError, NotImplementedError, TypeError, KeyError):
+            return {"stages": {}}
         finally:
             clock.meter = timer
 
@@ -90,12 +92,21 @@ class _Predicting:
         return {"parameters": parameters, "peak_mib": _peak_memory(self._device, self._base_mib)}
 
     def do_features(self, image: int) -> Mapping[str, Any]:
-        """Some numbers of the backbone's first map, evenly spaced, to see that two networks compute the same."""
+        """Some numbers of the backbone's first map, evenly spaced, to see that two networks compute the same.
+
+        Nothing of a network without a `backbone`.
+        """
+        from thingstuff.benchmark.prediction.programs import takes_load
+
         kept: list[Any] = []
-        network = self._program.network
-        hook = network.backbone.register_forward_hook(lambda _m, _i, found: kept.append(next(iter(found.values()))))
-        self._call(image, "0", 1)
+        backbone = getattr(self._program.network, "backbone", None)
+        if backbone is None:
+            return {}
+        hook = backbone.register_forward_hook(lambda _m, _i, found: kept.append(_first_map(found)))
+        self._call(image, "0" if takes_load(self._cfg) else OWN, 1)
         hook.remove()
+        if not kept or kept[0] is None:
+            return {}
         flat = kept[0].float().cpu().flatten()
         values = flat[:: max(1, len(flat) // _FEATURES)][:_FEATURES].tolist()
         precision = str(kept[0].dtype).removeprefix("torch.")
@@ -131,6 +142,16 @@ class _Predicting:
     def _plain(self, records: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """With contiguous classes, which all programs share."""
         return [{**record, "category_id": self._program.class_of[record["category_id"]]} for record in records]
+
+
+def _first_map(found: Any) -> Any:
+    """A tensor, or the first of what a backbone gives; None where that is something else."""
+    import torch
+
+    if isinstance(found, dict):
+        found = list(found.values())
+    first = found[0] if isinstance(found, list | tuple) and found else found
+    return first if isinstance(first, torch.Tensor) else None
 
 
 def _config(job: Job) -> Any:

@@ -12,7 +12,7 @@ import torch
 from detectron2.config import CfgNode
 
 from thingstuff.benchmark.prediction.inject import Injection, inject_detectron2
-from thingstuff.benchmark.prediction.stages import mark_around, mark_module
+from thingstuff.benchmark.prediction.stages import WHOLE, mark_around, mark_module, mark_whole
 from thingstuff.benchmark.prediction.torchvision import Torchvision
 from thingstuff.data.catalog import metadata_with_classes
 from thingstuff.engine.mode import MODES
@@ -22,6 +22,7 @@ from thingstuff.modeling.prediction import Prediction
 STOCK, TORCHVISION, TORCHVISION_MIXED, ARTIFACT = "stock", "torchvision", "torchvision-mixed", "artifact"
 SYSTEMS = (STOCK, *MODES, TORCHVISION, TORCHVISION_MIXED, ARTIFACT)
 _RCNN = ("GeneralizedRCNN", "PanopticFPN")
+_NO_INSTANCES = "models that find instances are measured, and this one finds none"
 Records = list[dict[str, Any]]
 
 
@@ -51,16 +52,17 @@ def open_program(system: str, cfg: CfgNode, injection: Injection, artifact: str 
     return _Artifact(cfg, artifact, injection)
 
 
-def refuse_other_than_mask_rcnn(cfg: CfgNode) -> None:
-    """What has other heads than `Load` is made for cannot be fed."""
-    wanted = {
-        "MODEL.META_ARCHITECTURE": (cfg.MODEL.META_ARCHITECTURE in _RCNN, " or ".join(_RCNN)),
-        "MODEL.ROI_HEADS.NAME": (cfg.MODEL.ROI_HEADS.NAME == "StandardROIHeads", "StandardROIHeads"),
-        "MODEL.MASK_ON": (cfg.MODEL.MASK_ON, "True"),
-    }
-    for key, (fits, expected) in wanted.items():
-        if not fits:
-            raise ConfigError(f"a Mask R-CNN is measured, and {key} is not {expected}: give another --config-file")
+def takes_load(cfg: CfgNode) -> bool:
+    """Whether it has the heads that a `Load` is made for. The networks of others are one stage and find their own."""
+    heads = cfg.MODEL.ROI_HEADS.NAME
+    return cfg.MODEL.META_ARCHITECTURE in _RCNN and heads == "StandardROIHeads" and bool(cfg.MODEL.MASK_ON)
+
+
+def _open_up(network: Any, cfg: CfgNode, injection: Injection) -> None:
+    if takes_load(cfg):
+        inject_detectron2(network, injection, _box_weights(cfg))
+    else:
+        mark_whole(network, injection.clock)
 
 
 # ---- Detectron2 ------------------------------------------------------------------------------------------------------
@@ -82,7 +84,7 @@ class _Stock:
         self._clock = injection.clock
         self.class_of = _class_of(cfg)
         self._ids = {index: category_id for category_id, index in self.class_of.items()}
-        inject_detectron2(self.network, injection, _box_weights(cfg))
+        _open_up(self.network, cfg, injection)
         if cfg.MODEL.META_ARCHITECTURE == "PanopticFPN":
             _mark_panoptic(self._clock)
 
@@ -116,6 +118,8 @@ class _Stock:
         """As `COCOEvaluator.process` and `_eval_predictions` do it."""
         from detectron2.evaluation.coco_evaluation import instances_to_coco_json
 
+        if "instances" not in output:
+            raise ConfigError(_NO_INSTANCES)
         records = instances_to_coco_json(output["instances"].to("cpu"), 0)
         for record in records:
             record["category_id"] = self._ids[record["category_id"]]
@@ -159,7 +163,7 @@ class _Ours:
         self.class_of = _class_of(cfg)
         model = self._predictor.model
         self.network = getattr(model, "things", model)
-        inject_detectron2(self.network, injection, _box_weights(cfg))
+        _open_up(self.network, cfg, injection)
         if self.network is not model:
             _mark_option(model, self._clock)
         self._end = "paste" if self.network is model else "merge"
@@ -174,6 +178,8 @@ class _Ours:
             self._clock.mark("decode")
             found = [self._predictor(image)]
         self._clock.mark(self._end)
+        if any(one.detections is None for one in found):
+            raise ConfigError(_NO_INSTANCES)
         records = [one.detections.to_coco(0) for one in found]
         self._clock.mark("encode")
         return records
@@ -243,7 +249,7 @@ class _Artifact:
         images = [read_image_bgr(path) for path in paths]
         self._clock.mark("decode")
         found = [self._predictor(image) for image in images]
-        self._clock.mark("network")
+        self._clock.mark(WHOLE)
         records = [one.detections.to_coco(0) for one in found]
         self._clock.mark("encode")
         return records

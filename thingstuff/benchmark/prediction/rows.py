@@ -22,14 +22,16 @@ LEAST_IOU = {"fp32": 0.99, "fast": 0.95, "torchvision": 0.8, "torchvision-mixed"
 class PredictRow:
     """One program in one case (a number of detections, or what it finds itself). Milliseconds are of whole images.
 
-    Percentiles are over images and turns; `ratio` is the median, over the same images in the same turns, of
-    Detectron2's milliseconds / these; `stages_ms` are means, and add up to `mean_ms`. `gflop` and `parameters` are
-    those of Detectron2's network for it and its kin, whatever they save of it, and torchvision's own for torchvision.
+    `found` says how many detections it has in each image. Percentiles are over images and turns; `ratio` is the median,
+    over the same images in the same turns, of Detectron2's milliseconds / these; `stages_ms` are means, and add up to
+    `mean_ms`. `gflop` and `parameters` are those of Detectron2's network for it and its kin, whatever they save of it,
+    and torchvision's own for torchvision.
     """
 
     part: str
     system: str
     case: str
+    found: list[int]
     p50_ms: float
     p90_ms: float
     p99_ms: float
@@ -90,6 +92,7 @@ def _row(
         part=part,
         system=system,
         case=case,
+        found=[len(records) for records in one.records[case]],
         p50_ms=float(np.percentile(totals, 50)),
         p90_ms=float(np.percentile(totals, 90)),
         p99_ms=float(np.percentile(totals, 99)),

@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+WHOLE = "network"  # of an architecture that is not taken apart
 STAGES = (
-    *("decode", "resize", "backbone", "stuff head", "proposals", "boxes", "masks"),
+    *("decode", "resize", "backbone", "stuff head", "proposals", "boxes", "masks", WHOLE),
     *("stuff labels", "paste", "merge", "encode"),
 )
 INJECTED = "injected"
@@ -94,6 +95,19 @@ def mark_around(owner: Any, name: str, clock: StageClock, before: str | None, af
         return answer
 
     setattr(owner, name, marked)
+
+
+def mark_whole(network: Any, clock: StageClock) -> None:
+    """The network of any architecture as one stage, with all that it does before it answers.
+
+    An R-CNN may be called by its `inference` too, to be stopped before its masks are pasted.
+    """
+    from detectron2.modeling import GeneralizedRCNN
+
+    if isinstance(network, GeneralizedRCNN):
+        mark_around(network, "inference", clock, "resize", WHOLE)
+    else:
+        mark_module(network, clock, "resize", WHOLE)
 
 
 def mark_module(module: Any, clock: StageClock, before: str | None = None, after: str | None = None) -> None:

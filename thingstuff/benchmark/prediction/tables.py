@@ -7,7 +7,9 @@ from typing import Any
 
 from thingstuff.benchmark.prediction.process import OWN
 from thingstuff.benchmark.prediction.rows import PredictRow
-from thingstuff.benchmark.prediction.stages import STAGES
+from thingstuff.benchmark.prediction.stages import STAGES, WHOLE
+from thingstuff.benchmark.prediction.subjects import INSTANCES
+from thingstuff.benchmark.prediction.turns import ARTIFACT
 
 _OPTION = ("stuff labels", "merge")
 _HEAD = "stuff head"
@@ -20,12 +22,18 @@ _NOTES = (
 )
 
 
+_OWN_LOAD = (
+    "{parts}: nothing can be injected there, and the network is one stage; the load is what the weights find, as many"
+    " detections an image as the column says"
+)
+
+
 def latency_table(rows: Sequence[PredictRow], images: int, repeats: int) -> dict[str, Any]:
     cells = [
         [
             *(
-                row.system if row.part == "instances" else f"panoptic {row.system}",
-                row.case,
+                shown_name(row),
+                _detections(row),
                 row.p50_ms,
                 row.p90_ms,
                 row.p99_ms,
@@ -43,8 +51,25 @@ def latency_table(rows: Sequence[PredictRow], images: int, repeats: int) -> dict
         ),
         "align": "lrrrrrrrlrl",
         "digits": 2,
-        "footnotes": [note.format(images=images, repeats=repeats) for note in _NOTES],
+        "footnotes": [note.format(images=images, repeats=repeats) for note in _NOTES] + _notes_of_whole(rows),
     }
+
+
+def shown_name(row: PredictRow) -> str:
+    return row.system if row.part == INSTANCES else f"{row.part} {row.system}"
+
+
+def _detections(row: PredictRow) -> str:
+    """What was asked for, or what was found."""
+    if row.case != OWN or not row.found:
+        return row.case
+    fewest, most = min(row.found), max(row.found)
+    return f"{OWN}, {fewest}" if fewest == most else f"{OWN}, {fewest} to {most}"
+
+
+def _notes_of_whole(rows: Sequence[PredictRow]) -> list[str]:
+    whole = dict.fromkeys(row.part for row in rows if WHOLE in row.stages_ms and row.system != ARTIFACT)
+    return [_OWN_LOAD.format(parts=", ".join(whole))] if whole else []
 
 
 def more_tables(rows: Sequence[PredictRow]) -> Iterator[dict[str, Any]]:
@@ -145,7 +170,7 @@ def _accuracy_table(rows: Sequence[PredictRow]) -> dict[str, Any]:
     for row in {(row.part, row.system): row for row in ordered if row.accuracy}.values():
         for metric, found in row.accuracy.items():
             bounds = [found.get(key) for key in ("difference", "low", "high")]
-            cells.append([row.system, metric, found["percent"], *bounds, found.get("verdict", "-"), row.p50_ms])
+            cells.append([shown_name(row), metric, found["percent"], *bounds, found.get("verdict", "-"), row.p50_ms])
     return {
         "rows": cells,
         "headers": ("accuracy", "metric", "percent", "minus exact", "95 % from", "to", "verdict", "p50 ms"),

@@ -142,7 +142,7 @@ def _measure_arithmetic(process: _Watched, system: str, cases: Sequence[str], me
         return
     for case in cases if system in COUNTED else ():
         measured.flop[case] = process.ask(do="flops", image=0, detections=case)["stages"]
-    measured.features = process.ask(do="features", image=0)
+    measured.features = process.ask(do="features", image=0) or None
 
 
 def _predict_dataset(

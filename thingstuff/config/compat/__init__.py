@@ -21,6 +21,7 @@ from thingstuff.config.compat import (
     pkg_resources,
     read_only_masks,
     sem_seg_copy,
+    timm_layers,
     torchscript_notice,
 )
 
@@ -37,6 +38,7 @@ MATTERS = (
     pkg_resources,
     read_only_masks,
     sem_seg_copy,
+    timm_layers,
     torchscript_notice,
 )
 

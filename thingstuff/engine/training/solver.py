@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +24,11 @@ _SCHEDULES = ("OneCycleLR", *_OF_DETECTRON2, _OF_DEEPLAB)
 
 
 def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimizer:
-    """SGD exactly as Detectron2 builds it, or AdamW or Adam with the same parameter groups and clipping."""
+    """SGD exactly as Detectron2 builds it, or AdamW or Adam with the same parameter groups and clipping.
+
+    A backbone may have `optimizer_options`, arguments of Detectron2's `get_default_optimizer_params` that its layers
+    want with AdamW and Adam, such as a rate for each depth.
+    """
     solver = cfg.SOLVER
     if solver.OPTIMIZER == "SGD":
         return detectron2_optimizer(cfg, model)
@@ -35,6 +40,7 @@ def build_optimizer(cfg: CfgNode, model: torch.nn.Module) -> torch.optim.Optimiz
         weight_decay_norm=solver.WEIGHT_DECAY_NORM,
         bias_lr_factor=solver.BIAS_LR_FACTOR,
         weight_decay_bias=solver.WEIGHT_DECAY_BIAS,
+        **copy.deepcopy(getattr(getattr(model, "backbone", None), "optimizer_options", {})),  # it adds to what it gets
     )
     build = maybe_add_gradient_clipping(cfg, _ADAMS[solver.OPTIMIZER])
     return build(groups, lr=solver.BASE_LR, weight_decay=solver.WEIGHT_DECAY)

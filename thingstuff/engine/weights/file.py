@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -12,6 +13,8 @@ import torch
 from safetensors import safe_open
 
 from thingstuff.errors import WeightsError
+
+Reader = Callable[[Path], dict[str, Any]]
 
 # What a pickle of plain containers and numpy arrays needs to be rebuilt, under numpy's old and new module names.
 _ADMITTED = {
@@ -24,13 +27,24 @@ _ADMITTED = {
 }
 
 
+def register_reader(suffix: str) -> Callable[[Reader], Reader]:
+    """A decorator: the function below it, path -> the same content, reads files that end so. It must run no code."""
+
+    def add(reader: Reader) -> Reader:
+        if _READERS.get(suffix, reader) is not reader:
+            raise WeightsError(f"two readers of {suffix} files: only one can be registered")
+        _READERS[suffix] = reader
+        return reader
+
+    return add
+
+
 def read_weights_file(path: Path) -> dict[str, Any]:
     """What Detectron2's checkpointer wants: `model`, and `matching_heuristics` where names need matching."""
     if not path.is_file():
         raise WeightsError(f"no weights at {path}: check MODEL.WEIGHTS")
-    reader = {".pkl": _read_pkl, ".safetensors": _read_safetensors, ".pyth": _read_pyth}.get(path.suffix, _read_pth)
     try:
-        content = reader(path)
+        content = _READERS.get(path.suffix, read_pth)(path)
     except WeightsError:
         raise
     except OSError as error:
@@ -55,7 +69,8 @@ def _make_tensors(path: Path, model: Any) -> None:
             raise WeightsError(f"{path}: {name} is a {type(value).__name__}, expected tensors by name")
 
 
-def _read_pth(path: Path) -> dict[str, Any]:
+def read_pth(path: Path) -> dict[str, Any]:
+    """A file of PyTorch with tensors and plain values; what it holds beside `model` is kept."""
     content = _torch_load(path)
     return content if "model" in content else {"model": content}
 
@@ -120,3 +135,6 @@ class _ArrayUnpickler(pickle.Unpickler):
                 f"{self._path} would run {module}.{name} when read: it is refused. Take it from its source"
             )
         return super().find_class(module, name)
+
+
+_READERS: dict[str, Reader] = {".pkl": _read_pkl, ".safetensors": _read_safetensors, ".pyth": _read_pyth}

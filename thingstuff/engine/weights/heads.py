@@ -7,10 +7,12 @@ from collections.abc import Iterable, Mapping
 
 Shape = tuple[int, ...]
 
-# The last layers of Detectron2's heads and of DETR's kin. PointRend's point head takes the coarse classes as inputs.
+# The last layers of Detectron2's heads, of torchvision's and of DETR's kin.
+# PointRend's point head takes the coarse classes as inputs.
 _HEAD = re.compile(
     r"""(?P<head>(?:.*\.)?(?:
       box_predictor (?=(?:\.\d+)?\.(?:cls_score|bbox_pred)\.)
+    | mask_predictor (?=\.mask_fcn_logits\.)
     | mask_head\.(?:predictor|coarse_head\.prediction|parameter_head\.prediction)
     | point_head (?=\.(?:fc\d+|predictor)\.)
     | keypoint_head\.score_lowres
@@ -49,6 +51,8 @@ def _count(name: str, shapes: Mapping[str, Shape]) -> int | None:
     shape = shapes[name]
     if "box_predictor" in name:
         return shape[0] - 1 if "cls_score" in name else None  # the last one is the background
+    if "mask_fcn_logits" in name:
+        return shape[0] - 1  # the first one is the background
     if "class_embed" in name or name.endswith("empty_weight"):
         return shape[0] - 1  # the last one is "no object"
     if "keypoint_head" in name:

@@ -7,7 +7,7 @@ from thingstuff.engine.weights.file import read_weights_file
 from thingstuff.errors import WeightsError
 
 _OF_BACKBONES = "ImageNetPretrained"  # a folder of the model zoo
-_OF_DETECTORS = ("proposal_generator", "roi_heads", "rpn", "head.", "fpn", "cls_score", "bbox_pred")
+_OF_DETECTORS = ("proposal_generator", "roi_heads", "rpn", "head.", "fpn", "cls_score", "bbox_pred", "proto")
 
 
 def is_of_backbone(weights: str) -> bool:

@@ -20,7 +20,8 @@ _CERTAIN_PARTS = 3  # `stem.conv1.weight` means one tensor of a backbone, `norm.
 def named_as_in_model(file: str, content: Mapping[str, Any], model: nn.Module) -> dict[str, Tensor]:
     """`content["model"]` with `module.` taken off and, if `matching_heuristics` is set, matched as Detectron2 does.
 
-    Unlike there a tensor that was matched but has another shape gets its name too, so that it can be reported.
+    Unlike there a tensor that was matched but has another shape gets its name too, so that it can be reported. A model
+    that reads files of another program has a method `adapted_weights(file, state) -> state`, which is called last.
     """
     state = content["model"]
     if content.get("matching_heuristics"):
@@ -32,7 +33,8 @@ def named_as_in_model(file: str, content: Mapping[str, Any], model: nn.Module) -
             raise WeightsError(f"{file} was made for another model: {error}") from error
         state = _with_misfits_named(state, ours)
     _strip_prefix_if_present(state, "module.")
-    return state
+    adapt = getattr(model, "adapted_weights", None)
+    return adapt(file, state) if adapt else state
 
 
 def _with_misfits_named(state: Mapping[str, Tensor], ours: Mapping[str, Tensor]) -> dict[str, Tensor]:
