@@ -15,7 +15,7 @@ from thingstuff.files import whole_file, write_json
 from thingstuff.report.figures import save_figure
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN, END = "<!-- study: begin -->", "<!-- study: end -->"
+BEGIN, END = "<!-- begin: study -->", "<!-- end: study -->"
 _FIGURE, _TITLE = "ap_over_iou.png", "Mask AP over the IoU threshold"
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from thingstuff.errors import ConfigError
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[1] / "configs" / "study"
 BASELINE = "align2"
 _ALSO = {"mask28": BASELINE}  # the same model by another name, which is not trained twice
 
