@@ -51,7 +51,7 @@ def _laid_out(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _best_way(weight: torch.Tensor, geometry: Geometry, dtype: torch.dtype) -> type:
-    if dtype is torch.float32 and geometry == Geometry(padding=(1, 1)) and winograd.serves(weight):
+    if geometry == Geometry(padding=(1, 1)) and winograd.serves(weight, dtype):
         return _Winograd
     if _is_large_product(weight, geometry, dtype):
         return _Product
@@ -62,7 +62,7 @@ class _Winograd(winograd.WinogradConv):
     def __init__(
         self, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool, dtype: torch.dtype
     ) -> None:
-        super().__init__(weight, bias, relu)
+        super().__init__(weight, bias, relu, dtype)
 
 
 def _is_large_product(weight: torch.Tensor, geometry: Geometry, dtype: torch.dtype) -> bool:
