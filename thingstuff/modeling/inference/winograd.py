@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ctypes
 import functools
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ import torch.nn.functional as F
 
 from thingstuff.modeling.inference.cpu import multiplies_bf16_pairs
 from thingstuff.modeling.inference.native import library
+from thingstuff.modeling.inference.native.threads import share
 
 _FEWEST_CHANNELS = 32  # with fewer the transforms cost what the multiplications save
 _ROOT = 2**0.5
@@ -102,7 +102,7 @@ class _Shape(ctypes.Structure):
 
 
 class _Kernel:
-    """The compiled functions; blocks of tiles are shared among as many threads as PyTorch may use."""
+    """The compiled functions of one arithmetic."""
 
     def __init__(self, compiled: ctypes.CDLL, arithmetic: _Arithmetic) -> None:
         compiled.winograd_scratch.restype = ctypes.c_size_t
@@ -134,24 +134,13 @@ class _Kernel:
         y: torch.Tensor,
         shape: _Shape,
     ) -> None:
-        blocks = -(-shape.tiles // self._tiles)
-        threads = min(torch.get_num_threads(), blocks)
-        bounds = [blocks * part // threads for part in range(threads + 1)]
         pointers = [None if t is None else t.data_ptr() for t in (x, panels, bias, add, y)]
 
         def part(first: int, end: int) -> None:
             scratch = torch.empty(self._compiled.winograd_scratch(shape.in_channels), dtype=torch.float32)
             self._compiled.winograd_blocks(*pointers, ctypes.addressof(shape), first, end, scratch.data_ptr())
 
-        if threads == 1:
-            part(0, blocks)
-        else:
-            list(_pool(threads).map(part, bounds[:-1], bounds[1:]))
-
-
-@functools.cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(threads, thread_name_prefix="winograd")
+        share(-(-shape.tiles // self._tiles), part)
 
 
 @functools.cache

@@ -5,25 +5,10 @@
  * the products grows half as much in the answer, which bf16 needs and fp32 does not.
  */
 
-#include <immintrin.h>
-#include <stddef.h>
-#include <string.h>
+#include "bf16.h"
 
-#if !defined(__AVX512BF16__) || !defined(__AVX512BW__)
-#error "this compiler or processor has no AVX-512 BF16"
-#endif
-
-#define LANES 16
-#define VECTORS 4
-#define COLUMNS (LANES * VECTORS) /* output channels of one panel of weights */
-#define ROWS 6                    /* tiles that a step of the matrix product takes */
-#ifndef TILES
-#define TILES 36                  /* tiles of a block, a multiple of ROWS */
-#endif
-#define LINE_BYTES 64             /* of the cache */
+#define TILES 36 /* tiles of a block, a multiple of ROWS */
 #define ROOT 1.41421356237309504880f
-
-typedef unsigned short bf16;
 
 int winograd_lanes(void) { return LANES; }
 int winograd_columns(void) { return COLUMNS; }
@@ -31,12 +16,6 @@ int winograd_tiles(void) { return TILES; }
 
 /* floats of working memory that each thread needs */
 size_t winograd_scratch(int in_channels) { return (size_t)36 * TILES * (in_channels / 2 + COLUMNS); }
-
-static inline __m512 load(const bf16 *from) {
-    __m512i wide = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)from));
-    return (__m512)_mm512_slli_epi32(wide, 16);
-}
-static inline void store(bf16 *to, __m512 value) { _mm256_storeu_si256((__m256i *)to, (__m256i)_mm512_cvtneps_pbh(value)); }
 
 static inline void transform_input_line(const __m512 d[6], __m512 out[6]) {
     __m512 even = d[4] - 2 * d[2], odd = ROOT / 2 * (d[3] - 2 * d[1]);
@@ -81,36 +60,6 @@ static void transform_input(const bf16 *image, int height, int width, int channe
     }
 }
 
-/* ROWS x channels times channels x COLUMNS, where a panel has the weights of two channels beside each other. Meanwhile
- * `bytes` from `next` on, which are needed soon, are fetched. */
-static inline void multiply(const bf16 *restrict rows, const bf16 *restrict panel, int channels, float *restrict to,
-                            const char *next, size_t bytes) {
-    __m512 sums[ROWS][VECTORS];
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) sums[r][v] = (__m512){0};
-    for (int c = 0; c < channels; c += 2) {
-        __m512bh weights[VECTORS];
-        if ((size_t)c / 2 * LINE_BYTES < bytes) __builtin_prefetch(next + (size_t)c / 2 * LINE_BYTES, 0, 2);
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++)
-            weights[v] = (__m512bh)_mm512_loadu_si512(panel + (size_t)c * COLUMNS + v * 2 * LANES);
-#pragma GCC unroll 8
-        for (int r = 0; r < ROWS; r++) {
-            int pair;
-            memcpy(&pair, rows + (size_t)r * channels + c, sizeof pair);
-            __m512bh value = (__m512bh)_mm512_set1_epi32(pair);
-#pragma GCC unroll 8
-            for (int v = 0; v < VECTORS; v++) sums[r][v] = _mm512_dpbf16_ps(sums[r][v], value, weights[v]);
-        }
-    }
-#pragma GCC unroll 8
-    for (int r = 0; r < ROWS; r++)
-#pragma GCC unroll 8
-        for (int v = 0; v < VECTORS; v++) _mm512_storeu_ps(to + r * COLUMNS + v * LANES, sums[r][v]);
-}
-
 /* `from[36]` at a distance of `stride` floats to the 4 x 4 pixels of a tile, as far as they lie in the image */
 static void transform_output(const float *from, size_t stride, const float *bias, const bf16 *add, int relu,
                              bf16 *image, int height, int width, int channels, int count, int top, int left) {
@@ -130,7 +79,7 @@ static void transform_output(const float *from, size_t stride, const float *bias
                 size_t place = ((size_t)(top + y) * width + left + x) * channels + c;
                 __m512 value = out[y] + shift;
                 if (add) value += load(add + place);
-                if (relu) value = _mm512_max_ps((__m512){0}, value); /* of a NaN and 0 it is the second: NaN stays */
+                if (relu) value = positive(value);
                 store(image + place, value);
             }
         }
@@ -170,10 +119,14 @@ void winograd_blocks(const bf16 *x, const bf16 *panels, const float *bias, const
             size_t share = panel_size * 2 / groups; /* bytes of the next panel that a product fetches */
             for (int k = 0; k < 36; k++) {
                 const bf16 *panel = panels + ((size_t)c / COLUMNS * 36 + k) * panel_size;
-                for (int g = 0; g < groups; g++)
-                    multiply(transformed + k * in_stride + (size_t)g * ROWS * ci, panel, ci,
-                             products + k * out_stride + (size_t)g * ROWS * COLUMNS,
-                             (const char *)(panel + panel_size) + g * share, share);
+                for (int g = 0; g < groups; g++) {
+                    const bf16 *from = transformed + k * in_stride + (size_t)g * ROWS * ci, *rows[ROWS];
+                    tile sums;
+                    for (int r = 0; r < ROWS; r++) rows[r] = from + (size_t)r * ci;
+                    clear(sums);
+                    multiply(rows, panel, ci, sums, (const char *)(panel + panel_size) + g * share, share);
+                    store_tile(products + k * out_stride + (size_t)g * ROWS * COLUMNS, COLUMNS, sums);
+                }
             }
             int channels = co - c < COLUMNS ? co - c : COLUMNS;
             for (int t = 0; t < count; t++) {
