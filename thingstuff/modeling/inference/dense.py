@@ -189,6 +189,18 @@ class Linear:
             return x.new_empty(len(x), self._width)
         return _finish(F.linear(x, self._weight, self._bias), None, self.relu)
 
+    def dots(self, x: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """N x C rows and n x E float32 vectors -> N x D / E float32.
+
+        E by E, the products of a row's answer with a vector; N / n rows in turn share one.
+        """
+        x = x.to(self._dtype)
+        found = None if self._product is None else self._product.dots(x, vectors)
+        if found is None:
+            answers = self(x).float().view(len(vectors), -1, vectors.shape[1])
+            found = torch.bmm(answers, vectors[:, :, None]).view(len(x), -1)
+        return found
+
 
 def _serves_rows(weight: torch.Tensor, dtype: torch.dtype) -> bool:
     return dtype is torch.bfloat16 and product.serves(weight)

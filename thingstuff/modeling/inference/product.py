@@ -41,6 +41,20 @@ class Product:
         self._run(x.contiguous(), None, y, _Shape(1, len(x), 1, self._in, self._out, self._relu, 1, 1, 0))
         return y
 
+    def dots(self, x: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor | None:
+        """N x C bf16 and n x E float32 -> N x D / E float32: E by E, a row's answer times the vector of its N / n rows.
+
+        The answers themselves are never written. None where E is not a multiple of the kernel's columns.
+        """
+        each = vectors.shape[1]
+        if each % self._kernel.columns or self._out % each or len(x) % max(len(vectors), 1):
+            return None
+        y = torch.empty(len(x), self._out // each, dtype=torch.float32)
+        if y.numel():
+            tensors = (x.contiguous(), self._panels, self._bias, vectors.contiguous(), y)
+            self._kernel.dots(tensors, (len(x), self._in, self._out, each, len(x) // len(vectors), self._relu))
+        return y
+
     def pixels(
         self, x: torch.Tensor, step: tuple[int, int] = (1, 1), add: torch.Tensor | None = None, coarse: bool = False
     ) -> torch.Tensor:
@@ -81,8 +95,14 @@ class _Kernel:
         compiled.product_scratch.restype = ctypes.c_size_t
         compiled.product_blocks.argtypes = [ctypes.c_void_p] * 6 + [ctypes.c_int] * 2 + [ctypes.c_void_p]
         compiled.product_blocks.restype = None
+        compiled.product_dots.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int] * 8
+        compiled.product_dots.restype = None
         self._compiled = compiled
-        self.columns, self._rows = compiled.product_columns(), compiled.product_rows()
+        self.columns, self._rows, self._step = (
+            compiled.product_columns(),
+            compiled.product_rows(),
+            compiled.product_step(),
+        )
 
     def run(self, tensors: tuple[torch.Tensor | None, ...], shape: _Shape, rows: int) -> None:
         pointers = [None if t is None else t.data_ptr() for t in tensors]
@@ -93,6 +113,10 @@ class _Kernel:
             self._compiled.product_blocks(*pointers, ctypes.addressof(shape), first, end, scratch.data_ptr())
 
         share(-(-rows // self._rows), part)
+
+    def dots(self, tensors: tuple[torch.Tensor, ...], sizes: tuple[int, ...]) -> None:
+        pointers = [t.data_ptr() for t in tensors]
+        share(-(-sizes[0] // self._step), lambda *part: self._compiled.product_dots(*pointers, *sizes, *part))
 
 
 @functools.cache

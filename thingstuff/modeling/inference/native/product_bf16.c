@@ -11,6 +11,7 @@
 
 int product_columns(void) { return COLUMNS; }
 int product_rows(void) { return BLOCK; }
+int product_step(void) { return ROWS; }
 
 static int padded(int channels) { return (channels + COLUMNS - 1) / COLUMNS * COLUMNS; }
 
@@ -43,9 +44,9 @@ static void find(places *p, const bf16 *x, const shape *s, int start, int count)
     }
 }
 
-static inline __attribute__((always_inline)) void finish(tile sums, const places *p, int first, int rows,
-                                                         const float *bias, const bf16 *add, int relu, bf16 *y,
-                                                         int columns) {
+static inline __attribute__((always_inline)) void finish_part(tile sums, const places *p, int first, int rows,
+                                                              const float *bias, const bf16 *add, int relu, bf16 *y,
+                                                              int columns) {
 #pragma GCC unroll 8
     for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 8
@@ -56,6 +57,18 @@ static inline __attribute__((always_inline)) void finish(tile sums, const places
             if (relu) value = positive(value);
             store(y + p->to[first + r] + v * LANES, value);
         }
+}
+
+/* almost all tiles are whole, for which the compiler leaves out every question */
+static inline __attribute__((always_inline)) void finish(tile sums, const places *p, int first, int rows,
+                                                         const float *bias, const bf16 *add, int relu, bf16 *y,
+                                                         int columns) {
+    if (rows < ROWS || columns < COLUMNS)
+        finish_part(sums, p, first, rows, bias, add, relu, y, columns);
+    else if (add)
+        finish_part(sums, p, first, ROWS, bias, add, relu, y, COLUMNS);
+    else
+        finish_part(sums, p, first, ROWS, bias, NULL, relu, y, COLUMNS);
 }
 
 /* Blocks of rows `first` to `end` - 1. `panels`: for each COLUMNS output channels a matrix in_channels / 2 x COLUMNS x 2;
@@ -91,6 +104,44 @@ void product_blocks(const bf16 *x, const bf16 *panels, const float *bias, const 
                     else
                         finish(sums, &p, row, count - row, bias + c, add ? add + c : NULL, s->relu, y + c, co - c);
                 }
+            }
+        }
+    }
+}
+
+/* Instead of each row's answer, relu(row times weights + bias), its products with another vector, `each` channels at a
+ * time: `y` is rows x out_channels / each. `per_vector` rows in turn share one of `vectors`; `each` is a multiple of
+ * COLUMNS. */
+void product_dots(const bf16 *x, const bf16 *panels, const float *bias, const float *vectors, float *y, int rows,
+                  int ci, int co, int each, int per_vector, int relu, int first, int end) {
+    int parts = co / each;
+    for (int group = first; group < end; group++) {
+        int row = group * ROWS, count = rows - row < ROWS ? rows - row : ROWS;
+        const bf16 *from[ROWS];
+        const float *vector[ROWS];
+        __m512 dots[ROWS];
+        for (int r = 0; r < ROWS; r++) {
+            int own = row + (r < count ? r : count - 1);
+            from[r] = x + (size_t)own * ci;
+            vector[r] = vectors + (size_t)(own / per_vector) * each;
+            dots[r] = (__m512){0};
+        }
+        for (int c = 0; c < co; c += COLUMNS) {
+            tile sums;
+            clear(sums);
+            multiply(from, panels + (size_t)c * ci, ci, sums, NULL, 0);
+#pragma GCC unroll 8
+            for (int r = 0; r < ROWS; r++)
+#pragma GCC unroll 8
+                for (int v = 0; v < VECTORS; v++) {
+                    __m512 value = sums[r][v] + _mm512_loadu_ps(bias + c + v * LANES);
+                    if (relu) value = positive(value);
+                    dots[r] += value * _mm512_loadu_ps(vector[r] + c % each + v * LANES);
+                }
+            if ((c + COLUMNS) % each) continue;
+            for (int r = 0; r < ROWS; r++) {
+                if (r < count) y[(size_t)(row + r) * parts + c / each] = _mm512_reduce_add_ps(dots[r]);
+                dots[r] = (__m512){0};
             }
         }
     }
