@@ -197,8 +197,9 @@ class Linear:
         x = x.to(self._dtype)
         found = None if self._product is None else self._product.dots(x, vectors)
         if found is None:
-            answers = self(x).float().view(len(vectors), -1, vectors.shape[1])
-            found = torch.bmm(answers, vectors[:, :, None]).view(len(x), -1)
+            parts = self._width // vectors.shape[1]
+            answers = self(x).float().view(len(vectors), len(x) // max(len(vectors), 1) * parts, vectors.shape[1])
+            found = torch.bmm(answers, vectors[:, :, None]).view(len(x), parts)
         return found
 
 
