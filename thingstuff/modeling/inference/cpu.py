@@ -18,6 +18,6 @@ def cpu_flags(cpuinfo: Path | None = None) -> frozenset[str]:
 
 
 def multiplies_bf16_pairs(cpuinfo: Path | None = None) -> bool:
-    """Whether it has AVX-512 BF16 and not AMX: with AMX's products plain bf16 convolutions are faster than Winograd's."""
+    """Whether it has AVX-512 BF16 and not AMX, with which PyTorch's own convolutions are faster than Winograd's."""
     flags = cpu_flags(cpuinfo)
     return "avx512_bf16" in flags and "amx_bf16" not in flags

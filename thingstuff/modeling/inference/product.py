@@ -47,6 +47,7 @@ class Product:
         The answers themselves are never written. None where E is not a multiple of the kernel's columns.
         """
         each = vectors.shape[1]
+        self._refuse_other_channels(x)
         if each % self._kernel.columns or self._out % each or len(x) % max(len(vectors), 1):
             return None
         y = torch.empty(len(x), self._out // each, dtype=torch.float32)
@@ -62,13 +63,21 @@ class Product:
 
         `coarse`: `add` is N x D x h/2 x w/2 and each of its pixels is added to 2 x 2 of the answer's.
         """
-        images, channels, height, width = x.shape
+        images, _, height, width = x.shape
         size = (images, self._out, (height - 1) // step[0] + 1, (width - 1) // step[1] + 1)
         y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        wanted = (*size[:2], size[2] // 2, size[3] // 2) if coarse else size
+        if add is not None and add.shape != wanted:
+            raise ValueError(f"what is added is {tuple(add.shape)}, expected {wanted}")
         self._run(x, add, y, _Shape(images, height, width, self._in, self._out, self._relu, *step, coarse))
         return y
 
+    def _refuse_other_channels(self, x: torch.Tensor) -> None:
+        if x.shape[1] != self._in:
+            raise ValueError(f"{x.shape[1]} input channels, expected {self._in}")
+
     def _run(self, x: torch.Tensor, add: torch.Tensor | None, y: torch.Tensor, shape: _Shape) -> None:
+        self._refuse_other_channels(x)
         if y.numel():
             self._kernel.run((x, self._panels, self._bias, add, y), shape, y.numel() // self._out)
 
@@ -98,11 +107,8 @@ class _Kernel:
         compiled.product_dots.argtypes = [ctypes.c_void_p] * 5 + [ctypes.c_int] * 8
         compiled.product_dots.restype = None
         self._compiled = compiled
-        self.columns, self._rows, self._step = (
-            compiled.product_columns(),
-            compiled.product_rows(),
-            compiled.product_step(),
-        )
+        self.columns = compiled.product_columns()
+        self._rows, self._step = compiled.product_rows(), compiled.product_step()
 
     def run(self, tensors: tuple[torch.Tensor | None, ...], shape: _Shape, rows: int) -> None:
         pointers = [None if t is None else t.data_ptr() for t in tensors]

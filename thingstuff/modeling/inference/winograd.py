@@ -70,7 +70,7 @@ def serves(weight: torch.Tensor, dtype: torch.dtype = torch.float32) -> bool:
 
 
 class WinogradConv:
-    """Called with N x C x H x W in `dtype`, channels_last, it gives the same of D channels: relu(conv(x) + bias + add)."""
+    """Called with N x C x H x W in `dtype`, channels_last, it gives D channels likewise: relu(conv(x) + bias + add)."""
 
     def __init__(
         self, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, dtype: torch.dtype = torch.float32
@@ -87,6 +87,8 @@ class WinogradConv:
         images, channels, height, width = x.shape
         size = (images, self._channels, height, width)
         y = torch.empty(size, dtype=x.dtype, memory_format=torch.channels_last)
+        if add is not None and add.shape != y.shape:
+            raise ValueError(f"what is added is {tuple(add.shape)}, expected {size}")
         if x.numel():
             shape = _Shape(images, height, width, channels, self._channels, self._relu)
             self._kernel.run(x, self._panels, self._bias, add, y, shape)

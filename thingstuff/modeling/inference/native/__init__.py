@@ -1,7 +1,8 @@
 """C code that is compiled where it runs, by the machine's own compiler, and kept in the cache folder.
 
 No compiler is needed: whoever calls it has another way without it. The compiler is told to use every instruction that
-this processor has, so what it made is kept under a name that tells the processor, the compiler, the source and what it includes.
+this processor has, so what it made is kept under a name that tells the processor, the compiler, the source and what the
+source includes.
 """
 
 from __future__ import annotations

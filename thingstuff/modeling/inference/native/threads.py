@@ -10,7 +10,7 @@ import torch
 
 
 def share(blocks: int, part: Callable[[int, int], None]) -> None:
-    """Call `part(first, end)` for ranges that make up `blocks`; it must let go of Python's lock to run beside others."""
+    """Call `part(first, end)` for ranges that make up `blocks`. It should let go of Python's lock, as ctypes does."""
     threads = min(torch.get_num_threads(), blocks)
     bounds = [blocks * number // threads for number in range(threads + 1)]
     if threads == 1:
