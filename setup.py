@@ -32,7 +32,7 @@ setup(
     packages=find_namespace_packages(include=["thingstuff", "thingstuff.*"]),
     package_data={
         "thingstuff.report.page": ["*.j2", "*.css", "*.js"],
-        "thingstuff.modeling.inference.native": ["*.c"],
+        "thingstuff.modeling.inference.native": ["*.c", "*.h"],
     },
     cmdclass={"build_py": BuildWithRecipes},
     install_requires=[

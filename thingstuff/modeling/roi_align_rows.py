@@ -57,7 +57,7 @@ def roi_align_rows(
 ) -> torch.Tensor:
     """As `torchvision.ops.roi_align`; sums are float32 whatever the features are, and the result has their dtype."""
     pooled = pool_rows(features, rois, output_size, spatial_scale, sampling_ratio, aligned)
-    return pooled.unflatten(1, _pair(output_size)).permute(0, 3, 1, 2).to(features.dtype)
+    return pooled.unflatten(1, pair(output_size)).permute(0, 3, 1, 2).to(features.dtype)
 
 
 def pool_rows(
@@ -71,14 +71,14 @@ def pool_rows(
     """The same as R x (h w) x C float32, bins along a row first."""
     images, channels, height, width = features.shape
     rows = features.permute(0, 2, 3, 1).reshape(-1, channels).float()
-    grid = _Grid(images, height, width, *_pair(output_size), spatial_scale, sampling_ratio, aligned)
+    grid = Grid(images, height, width, *pair(output_size), spatial_scale, sampling_ratio, aligned)
     parts = [_pool(rows, part, grid) for part in rois.detach().float().split(max(_MOST_BAGS // grid.bins, 1))]
     pooled = torch.cat(parts) if len(parts) > 1 else parts[0]
     return pooled.view(len(rois), grid.bins, channels)
 
 
 @dataclass(frozen=True)
-class _Grid:
+class Grid:
     """The feature map's size and what RoIAlign was asked for."""
 
     images: int
@@ -95,23 +95,20 @@ class _Grid:
         return self.bins_y * self.bins_x
 
 
-def _pair(size: int | tuple[int, int]) -> tuple[int, int]:
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
     return (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
 
 
-def _pool(rows: torch.Tensor, rois: torch.Tensor, grid: _Grid) -> torch.Tensor:
+def _pool(rows: torch.Tensor, rois: torch.Tensor, grid: Grid) -> torch.Tensor:
     """(N H W) x C rows and R x 5 boxes -> (R bins_y bins_x) x C."""
     pixels, weights, starts = _bags(rois, grid)
     return F.embedding_bag(pixels, rows, starts, mode="sum", per_sample_weights=weights, include_last_offset=True)
 
 
 @torch.no_grad()
-def _bags(rois: torch.Tensor, grid: _Grid) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _bags(rois: torch.Tensor, grid: Grid) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Which rows each bin adds and with which weights: pixels and weights, and where each bin begins in them."""
-    shift = 0.5 if grid.aligned else 0.0
-    x1, y1, x2, y2 = (rois[:, 1:] * grid.scale - shift).unbind(1)
-    along_y = _axis(y1, y2, grid.bins_y, grid.height, grid)
-    along_x = _axis(x1, x2, grid.bins_x, grid.width, grid)
+    along_y, along_x = bin_axes(rois, grid)
     sizes = (along_y.count[:, :, None] * along_x.count[:, None, :]).flatten()
     starts = F.pad(sizes.cumsum(0), (1, 0))
     total = int(starts[-1])
@@ -133,7 +130,7 @@ def _bags(rois: torch.Tensor, grid: _Grid) -> tuple[torch.Tensor, torch.Tensor, 
 
 
 @dataclass(frozen=True)
-class _Axis:
+class Axis:
     """The pixels of each bin along one axis: `count` from `first` on (both R x bins), `weights` R x bins x most."""
 
     first: torch.Tensor
@@ -145,7 +142,14 @@ class _Axis:
         return torch.arange(self.first.numel()).view_as(self.first) * self.weights.shape[-1]
 
 
-def _axis(start: torch.Tensor, end: torch.Tensor, bins: int, length: int, grid: _Grid) -> _Axis:
+def bin_axes(rois: torch.Tensor, grid: Grid) -> tuple[Axis, Axis]:
+    """Along y and along x, for R x 5 float32 boxes."""
+    shift = 0.5 if grid.aligned else 0.0
+    x1, y1, x2, y2 = (rois[:, 1:] * grid.scale - shift).unbind(1)
+    return _axis(y1, y2, grid.bins_y, grid.height, grid), _axis(x1, x2, grid.bins_x, grid.width, grid)
+
+
+def _axis(start: torch.Tensor, end: torch.Tensor, bins: int, length: int, grid: Grid) -> Axis:
     """The mean over a bin's samples of linear interpolation, as a weight for each pixel.
 
     A sample farther than a pixel outside counts as 0, and one at the border as the border's pixel, as in torchvision.
@@ -165,7 +169,7 @@ def _axis(start: torch.Tensor, end: torch.Tensor, bins: int, length: int, grid: 
     share = inside / samples.clamp(min=1)[:, None, None]
     weights.scatter_add_(2, (low - first[..., None]).clamp(0, most - 1), share * (1 - share_high))
     weights.scatter_add_(2, (high - first[..., None]).clamp(0, most - 1), share * share_high)
-    return _Axis(first, count, weights)
+    return Axis(first, count, weights)
 
 
 def _samples(

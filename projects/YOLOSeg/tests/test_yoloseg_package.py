@@ -23,11 +23,13 @@ def refuse(*args, **kwargs):
     raise OSError("no network here")
 socket.getaddrinfo = socket.create_connection = socket.socket.connect = socket.gethostbyname = refuse
 import cv2, numpy, torch, warnings
+from PIL import Image
 from thingstuff.config import load_config
 cfg = load_config(sys.argv[1], ["MODEL.DEVICE", "cpu", "DATASETS.TRAIN", "()", "DATASETS.TEST", "()"])
 early = "ultralytics" in sys.modules
 cv2.setNumThreads(2)
-state = lambda: [dict(os.environ), torch.save.__module__, cv2.getNumThreads(), str(torch.tensor([1 / 3])),
+state = lambda: [dict(os.environ), torch.save.__module__, Image.open.__module__, cv2.imread.__module__,
+                 cv2.getNumThreads(), str(torch.tensor([1 / 3])),
                  str(numpy.array([1 / 3])), len(warnings.filters), torch.get_num_threads()]
 before = state()
 from detectron2.modeling import build_model

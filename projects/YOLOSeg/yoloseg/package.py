@@ -19,6 +19,7 @@ from typing import Any
 import cv2
 import numpy as np
 import torch
+from PIL import Image
 
 from thingstuff.errors import SetupError
 
@@ -78,21 +79,21 @@ def _forbid_sync(settings: Any) -> None:
 def _undisturbed() -> Iterator[None]:
     """Its import asks the network whether it is there, writes settings, and changes what belongs to the program.
 
-    Those are environment variables, the threads of OpenCV, how arrays are printed, `torch.save` and the filters of
-    warnings. The settings go into a folder that is removed at once.
+    Those are environment variables, the threads of OpenCV, how arrays are printed, functions such as `torch.save` and
+    `PIL.Image.open`, and the filters of warnings. The settings go into a folder that is removed at once.
     """
     with ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         stack.enter_context(_environment())
         stack.enter_context(_printing())
-        threads, save = cv2.getNumThreads(), torch.save
+        stack.enter_context(_functions())
+        threads = cv2.getNumThreads()
         folder = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
         os.environ.update(_QUIET | {"YOLO_CONFIG_DIR": folder})
         try:
             yield
         finally:
             cv2.setNumThreads(threads)
-            torch.save = save
 
 
 @contextmanager
@@ -104,6 +105,19 @@ def _environment() -> Iterator[None]:
         for name in os.environ.keys() - before.keys():
             del os.environ[name]
         os.environ.update({name: value for name, value in before.items() if os.environ.get(name) != value})
+
+
+@contextmanager
+def _functions() -> Iterator[None]:
+    """It puts its own in the place of some: by its `Image.open`, a damaged image is another error than by Pillow's."""
+    before = [(module, dict(vars(module))) for module in (torch, cv2, Image)]
+    try:
+        yield
+    finally:
+        for module, functions in before:
+            for name, function in functions.items():
+                if str(getattr(vars(module)[name], "__module__", "")).startswith(f"{NAME}."):
+                    setattr(module, name, function)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from detectron2 import layers
 from detectron2.layers import FrozenBatchNorm2d
 from torch import nn
 
-from thingstuff.modeling.inference import dense, winograd
+from thingstuff.modeling.inference import dense, product, winograd
 from thingstuff.modeling.inference.blocks import FusedConv2d, fuse_blocks
 from thingstuff.modeling.inference.dense import Conv, Geometry, Linear
 from thingstuff.modeling.inference.fold import folded
@@ -24,7 +24,8 @@ def _seeded():
 def _way(request, monkeypatch):
     if request.param == "plain":
         monkeypatch.setattr(dense, "has_fused_ops", lambda dtype: False)
-        monkeypatch.setattr(winograd, "serves", lambda weight: False)
+        monkeypatch.setattr(winograd, "serves", lambda *_: False)
+        monkeypatch.setattr(product, "serves", lambda weight: False)
 
 
 @pytest.mark.usefixtures("_way")

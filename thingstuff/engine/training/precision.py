@@ -11,6 +11,7 @@ import torch
 from detectron2.config import CfgNode
 
 from thingstuff.errors import ConfigError
+from thingstuff.modeling.inference.cpu import cpu_flags
 
 logger = logging.getLogger(__name__)
 
@@ -69,10 +70,6 @@ def _best_dtype(device_type: str) -> torch.dtype | None:
     return None
 
 
-def cpu_has_bf16(cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
+def cpu_has_bf16(cpuinfo: Path | None = None) -> bool:
     """Whether this processor multiplies bf16 numbers itself; without that, bf16 is slower than fp32."""
-    if not cpuinfo.is_file():
-        return False
-    lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    flags = (line.partition(":")[2].split() for line in lines if line.lower().startswith(("flags", "features")))
-    return not _CPU_FLAGS.isdisjoint(next(flags, ()))
+    return not _CPU_FLAGS.isdisjoint(cpu_flags(cpuinfo))

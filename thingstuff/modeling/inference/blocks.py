@@ -31,14 +31,16 @@ def fuse_blocks(model: nn.Module, dtype: torch.dtype) -> None:
 
 
 class FusedConv2d(layers.Conv2d):
-    """With its norm folded, and the ReLU that follows it, in one call. `add` is added before the ReLU."""
+    """With its norm folded, and the ReLU that follows it, in one call. `add` or `coarse` is added before the ReLU."""
 
     conv: Conv
     norm_left: nn.Module | None
     activation_left: Callable[[torch.Tensor], torch.Tensor] | None
 
-    def forward(self, x: torch.Tensor, add: torch.Tensor | None = None) -> torch.Tensor:
-        y = self.conv(x, add)
+    def forward(
+        self, x: torch.Tensor, add: torch.Tensor | None = None, coarse: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        y = self.conv(x, add, coarse)
         if self.norm_left is not None:
             y = self.norm_left(y)
         return y if self.activation_left is None else self.activation_left(y)
@@ -98,7 +100,7 @@ class _FPN(FPN):
         results = [self.output_convs[0](merged)]
         names = list(self.in_features[:-1])[::-1]
         for name, lateral, output in zip(names, self.lateral_convs[1:], self.output_convs[1:], strict=True):
-            merged = lateral(bottom_up[name], add=F.interpolate(merged, scale_factor=2.0, mode="nearest"))
+            merged = lateral(bottom_up[name], coarse=merged)
             results.insert(0, output(merged))
         if self.top_block is not None:
             name = self.top_block.in_feature

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 import torch.nn.functional as F
 
-from thingstuff.modeling.inference import winograd
+from thingstuff.modeling.inference import product, winograd
 
 _Pair = tuple[int, int]
 # how oneDNN lays out the weights of a convolution depends on the size of the image, which nobody knows beforehand, and
@@ -34,7 +34,10 @@ class Geometry:
 
 
 class Conv:
-    """Called with N x C x H x W, in any layout, it gives channels_last in `dtype`: relu(conv(x) + bias + add)."""
+    """Called with N x C x H x W, in any layout, it gives channels_last in `dtype`: relu(conv(x) + bias + add).
+
+    Instead of `add`, `coarse` may be given, half as high and wide, whose pixels are repeated.
+    """
 
     def __init__(
         self, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool, dtype: torch.dtype
@@ -42,8 +45,15 @@ class Conv:
         self._dtype = dtype
         self._run = _best_way(weight, geometry, dtype)(weight, bias, geometry, relu, dtype)
 
-    def __call__(self, x: torch.Tensor, add: torch.Tensor | None = None) -> torch.Tensor:
-        return self._run(_laid_out(x, self._dtype), None if add is None else _laid_out(add, self._dtype))
+    def __call__(
+        self, x: torch.Tensor, add: torch.Tensor | None = None, coarse: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        x = _laid_out(x, self._dtype)
+        if coarse is not None and isinstance(self._run, _Pointwise) and self._run.adds_coarse(x, coarse):
+            return self._run(x, _laid_out(coarse, self._dtype), True)
+        if coarse is not None:
+            add = F.interpolate(coarse, scale_factor=2.0, mode="nearest")
+        return self._run(x, None if add is None else _laid_out(add, self._dtype))
 
 
 def _laid_out(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
@@ -51,8 +61,10 @@ def _laid_out(x: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
 
 
 def _best_way(weight: torch.Tensor, geometry: Geometry, dtype: torch.dtype) -> type:
-    if dtype is torch.float32 and geometry == Geometry(padding=(1, 1)) and winograd.serves(weight):
+    if geometry == Geometry(padding=(1, 1)) and winograd.serves(weight, dtype):
         return _Winograd
+    if _is_product(weight, geometry) and dtype is torch.bfloat16 and product.serves(weight):
+        return _Pointwise
     if _is_large_product(weight, geometry, dtype):
         return _Product
     return _Fused if weight.device.type == "cpu" and has_fused_ops(dtype) else _Plain
@@ -62,13 +74,30 @@ class _Winograd(winograd.WinogradConv):
     def __init__(
         self, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool, dtype: torch.dtype
     ) -> None:
+        super().__init__(weight, bias, relu, dtype)
+
+
+class _Pointwise(product.Product):
+    def __init__(
+        self, weight: torch.Tensor, bias: torch.Tensor | None, geometry: Geometry, relu: bool, dtype: torch.dtype
+    ) -> None:
         super().__init__(weight, bias, relu)
+        self._step = geometry.stride
+
+    def __call__(self, x: torch.Tensor, add: torch.Tensor | None, coarse: bool = False) -> torch.Tensor:
+        return self.pixels(x, self._step, add, coarse)
+
+    def adds_coarse(self, x: torch.Tensor, coarse: torch.Tensor) -> bool:
+        return self._step == (1, 1) and x.shape[2:] == (2 * coarse.shape[2], 2 * coarse.shape[3])
+
+
+def _is_product(weight: torch.Tensor, geometry: Geometry) -> bool:
+    return weight.shape[2:] == (1, 1) and geometry.padding == (0, 0) and geometry.groups == 1
 
 
 def _is_large_product(weight: torch.Tensor, geometry: Geometry, dtype: torch.dtype) -> bool:
-    is_product = weight.shape[2:] == (1, 1) and geometry.padding == (0, 0) and geometry.groups == 1
     is_large = weight.numel() >= _MANY_WEIGHTS
-    return is_product and is_large and dtype is torch.float32 and weight.device.type == "cpu"
+    return _is_product(weight, geometry) and is_large and dtype is torch.float32 and weight.device.type == "cpu"
 
 
 class _Product:
@@ -140,6 +169,9 @@ class Linear:
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None, relu: bool, dtype: torch.dtype) -> None:
         self.relu, self._dtype, self._width = relu, dtype, len(weight)
+        self._product = product.Product(weight, bias, relu) if _serves_rows(weight, dtype) else None
+        if self._product is not None:
+            return
         self._weight, self._bias = weight.to(dtype), None if bias is None else bias.to(dtype)
         self._is_fused = weight.device.type == "cpu" and has_fused_ops(dtype)
         if self._is_fused:
@@ -147,6 +179,8 @@ class Linear:
 
     def __call__(self, x: torch.Tensor) -> torch.Tensor:
         x = x.to(self._dtype)
+        if self._product is not None:
+            return self._product.rows(x)
         if self._is_fused and x.numel():
             return torch.ops.mkldnn._linear_pointwise(
                 x, self._weight, self._bias, "relu" if self.relu else "none", [], ""
@@ -154,6 +188,23 @@ class Linear:
         if self._is_fused:
             return x.new_empty(len(x), self._width)
         return _finish(F.linear(x, self._weight, self._bias), None, self.relu)
+
+    def dots(self, x: torch.Tensor, vectors: torch.Tensor) -> torch.Tensor:
+        """N x C rows and n x E float32 vectors -> N x D / E float32.
+
+        E by E, the products of a row's answer with a vector; N / n rows in turn share one.
+        """
+        x = x.to(self._dtype)
+        found = None if self._product is None else self._product.dots(x, vectors)
+        if found is None:
+            parts = self._width // vectors.shape[1]
+            answers = self(x).float().view(len(vectors), len(x) // max(len(vectors), 1) * parts, vectors.shape[1])
+            found = torch.bmm(answers, vectors[:, :, None]).view(len(x), parts)
+        return found
+
+
+def _serves_rows(weight: torch.Tensor, dtype: torch.dtype) -> bool:
+    return dtype is torch.bfloat16 and product.serves(weight)
 
 
 def _finish(y: torch.Tensor, add: torch.Tensor | None, relu: bool) -> torch.Tensor:

@@ -9,7 +9,8 @@ from detectron2.structures import Boxes
 from torch import nn
 from torchvision.ops import roi_align
 
-from thingstuff.modeling.roi_align_rows import RowsROIAlign, pool_rows
+from thingstuff.modeling.inference import pool_bf16
+from thingstuff.modeling.roi_align_rows import Grid, RowsROIAlign, pair, pool_rows
 
 
 def serves(pooler: nn.Module | None) -> bool:
@@ -30,7 +31,9 @@ def pool_boxes(pooler: ROIPooler, features: list[torch.Tensor], boxes: list[Boxe
     levels = _levels(pooler, boxes)
     for number, (layer, maps) in enumerate(zip(pooler.level_poolers, features, strict=True)):
         chosen = (levels == number).nonzero()[:, 0]
-        if len(chosen):
+        if len(chosen) and pool_bf16.serves(maps, pooled):
+            pool_bf16.pool_into(pooled, chosen, maps, rois[chosen], _grid(layer, maps))
+        elif len(chosen):
             pooled[chosen] = _pool_level(layer, maps, rois[chosen]).to(dtype)
     return pooled
 
@@ -40,6 +43,12 @@ def _levels(pooler: ROIPooler, boxes: list[Boxes]) -> torch.Tensor:
         return torch.zeros(sum(map(len, boxes)), dtype=torch.int64, device=boxes[0].device)
     scale = (pooler.canonical_box_size, pooler.canonical_level)
     return assign_boxes_to_levels(boxes, pooler.min_level, pooler.max_level, *scale)
+
+
+def _grid(layer: ROIAlign, maps: torch.Tensor) -> Grid:
+    images, _, height, width = maps.shape
+    options = (layer.spatial_scale, layer.sampling_ratio, layer.aligned)
+    return Grid(images, height, width, *pair(layer.output_size), *options)
 
 
 def _pool_level(layer: ROIAlign, maps: torch.Tensor, rois: torch.Tensor) -> torch.Tensor:

@@ -173,10 +173,9 @@ class _ClassMaskHead(MaskRCNNConvUpsampleHead):
     def _logits(self, rows: torch.Tensor, classes: torch.Tensor) -> torch.Tensor:
         """n x h x w x C features -> n x 2h x 2w float32."""
         count, height, width, _ = rows.shape
-        enlarged = self.enlarge(rows.flatten(0, 2)).float().view(count, height * width * 4, self.deconv.out_channels)
         of_class = classes if self.predictor.out_channels > 1 else torch.zeros_like(classes)
         weight = self.predictor.weight.flatten(1)[of_class]
-        logits = torch.bmm(enlarged, weight[:, :, None])
+        logits = self.enlarge.dots(rows.flatten(0, 2), weight).view(count, height * width * 4, 1)
         if self.predictor.bias is not None:
             logits = logits + self.predictor.bias[of_class][:, None, None]
         return logits.view(count, height, width, 2, 2).transpose(2, 3).reshape(count, 2 * height, 2 * width)

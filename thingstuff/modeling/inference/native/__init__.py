@@ -1,7 +1,8 @@
 """C code that is compiled where it runs, by the machine's own compiler, and kept in the cache folder.
 
 No compiler is needed: whoever calls it has another way without it. The compiler is told to use every instruction that
-this processor has, so what it made is kept under a name that tells the processor, the compiler and the source.
+this processor has, so what it made is kept under a name that tells the processor, the compiler, the source and what the
+source includes.
 """
 
 from __future__ import annotations
@@ -63,7 +64,8 @@ def _fingerprint(source: Path, compiler: str) -> str:
     version = subprocess.run(
         [*compiler.split(), "--version"], check=True, capture_output=True, text=True, timeout=_LONGEST_S
     ).stdout
-    parts = (source.read_text(encoding="utf-8"), version, _processor(), " ".join(_FLAGS))
+    texts = [file.read_text(encoding="utf-8") for file in (source, *sorted(source.parent.glob("*.h")))]
+    parts = (*texts, version, _processor(), " ".join(_FLAGS))
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
