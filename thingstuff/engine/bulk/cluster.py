@@ -154,7 +154,7 @@ def _join(ray: Any, address: str) -> None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
     except ray.exceptions.AuthenticationError as error:
         raise SetupError(
-            f"--address {address}: the cluster wants its token: set RAY_AUTH_MODE=token, and RAY_AUTH_TOKEN to its head's"
+            f"--address {address}: the cluster wants its token: set RAY_AUTH_MODE=token and its head's RAY_AUTH_TOKEN"
         ) from error
     except (ConnectionError, RuntimeError, ValueError, TimeoutError) as error:
         raise SetupError(f"--address {address}: cannot join the cluster ({_words(error)})") from error
