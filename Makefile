@@ -21,7 +21,8 @@ help:
 
 setup: $(READY)
 
-# `ready` holds the seconds that the set-up took and is newer than all it was made from
+# `ready` holds the seconds that the set-up took and is newer than all it was made from; packages without what they ask
+# for, of an earlier `make test-full`, go first
 $(READY): requirements.txt setup.py pyproject.toml thingstuff/cli/install_detectron2.py
 	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed: install it, or say PYTHON=path"; exit 2; }
 	@start=$$(date +%s); \
@@ -30,6 +31,7 @@ $(READY): requirements.txt setup.py pyproject.toml thingstuff/cli/install_detect
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt && \
 	$(BIN)/python tools/install_detectron2.py && \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e . && \
+	rm -f $(EXTRAS) && $(BIN)/python -m pip uninstall --quiet --yes -r requirements-bare.txt 2>/dev/null && \
 	$(BIN)/python -m pip check && \
 	echo $$(( $$(date +%s) - start )) > $(READY)
 
