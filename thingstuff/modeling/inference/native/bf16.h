@@ -28,8 +28,9 @@ static inline __m512 positive(__m512 value) { return _mm512_max_ps((__m512){0}, 
 
 /* Adds ROWS x channels times channels x COLUMNS to `sums`; a panel has the weights of two channels beside each other.
  * Meanwhile `bytes` from `next` on, which are needed soon, are fetched. */
-static inline __attribute__((always_inline)) void multiply(const bf16 *const rows[ROWS], const bf16 *restrict panel,
-                                                           int channels, tile sums, const char *next, size_t bytes) {
+static inline __attribute__((always_inline)) void multiply_add(const bf16 *const rows[ROWS], const bf16 *restrict panel,
+                                                               int channels, tile sums, const char *next,
+                                                               size_t bytes) {
     for (int c = 0; c < channels; c += 2) {
         __m512bh weights[VECTORS];
         if ((size_t)c / 2 * LINE_BYTES < bytes) __builtin_prefetch(next + (size_t)c / 2 * LINE_BYTES, 0, 2);

@@ -98,7 +98,7 @@ void product_blocks(const bf16 *x, const bf16 *panels, const float *bias, const 
                         load_tile(sums, kept, stride);
                     else
                         clear(sums);
-                    multiply(rows, panel, channels, sums, next + g * share, share);
+                    multiply_add(rows, panel, channels, sums, next + g * share, share);
                     if (depth + channels < ci)
                         store_tile(kept, stride, sums);
                     else
@@ -129,7 +129,7 @@ void product_dots(const bf16 *x, const bf16 *panels, const float *bias, const fl
         for (int c = 0; c < co; c += COLUMNS) {
             tile sums;
             clear(sums);
-            multiply(from, panels + (size_t)c * ci, ci, sums, NULL, 0);
+            multiply_add(from, panels + (size_t)c * ci, ci, sums, NULL, 0);
 #pragma GCC unroll 8
             for (int r = 0; r < ROWS; r++)
 #pragma GCC unroll 8
