@@ -1,7 +1,7 @@
 """What cannot be built is said in one line."""
 
 import pytest
-from helpers import TINY, assert_one_line
+from helpers import assert_one_line, assert_training_is_refused
 from modern_cases import CONFIGS, model_of
 
 from thingstuff.config import load_config
@@ -85,8 +85,4 @@ def test_a_python_config_is_opened_only_where_that_is_asked_for(run_tool):
     ],
 )
 def test_mistakes_end_in_one_line_and_write_nothing(run_tool, small_shapes, tmp_path, name, overrides, said):
-    folder, config = tmp_path / "run", CONFIGS / f"shapes_{name}.yaml"
-    code, _, err = run_tool("train_net", "--config-file", config, *TINY, "OUTPUT_DIR", folder, *overrides)
-    assert code == 2
-    assert_one_line(err, said)
-    assert not folder.exists()
+    assert_training_is_refused(run_tool, CONFIGS / f"shapes_{name}.yaml", tmp_path / "run", overrides, said)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers import TINY, assert_one_line
+from helpers import TINY, assert_evaluates_again, assert_one_line, assert_training_is_refused
 
 from thingstuff.store import Store
 
@@ -28,16 +28,8 @@ def test_it_trains_and_evaluates_and_predicts(trained, run_tool, small_shapes, t
     assert set().union(*steps) >= LOSSES
     results = json.loads((trained / "results.json").read_text())["results"]
     assert {"bbox", "segm"} <= set(results["shapes_val"])
-    _evaluates_again(run_tool, trained, tmp_path / "again", results)
+    assert_evaluates_again(run_tool, SHAPES, trained, tmp_path / "again")
     _predicts(run_tool, trained, small_shapes, tmp_path / "out")
-
-
-def _evaluates_again(run_tool, trained, folder, results):
-    weights = ("MODEL.WEIGHTS", trained / "model_final.pth", "OUTPUT_DIR", folder)
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, "--eval-only", *TINY, *weights)
-    assert code == 0, err
-    again = json.loads((folder / "inference/results.json").read_text())["results"]
-    assert again["shapes_val"]["segm"] == results["shapes_val"]["segm"]
 
 
 def _predicts(run_tool, trained, small_shapes, folder):
@@ -76,8 +68,4 @@ def test_weights_of_other_classes(trained, run_tool, small_shapes, tmp_path):
     ],
 )
 def test_mistakes_end_in_one_line_and_write_nothing(run_tool, small_shapes, tmp_path, overrides, said):
-    folder = tmp_path / "run"
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, *TINY, "OUTPUT_DIR", folder, *overrides)
-    assert code == 2
-    assert_one_line(err, said)
-    assert not folder.exists()
+    assert_training_is_refused(run_tool, SHAPES, tmp_path / "run", overrides, said)

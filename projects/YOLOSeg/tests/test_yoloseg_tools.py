@@ -3,12 +3,11 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from detectron2.data import MetadataCatalog
 from detectron2.modeling import build_model
-from helpers import TINY, assert_one_line
+from helpers import TINY, assert_evaluates_again, assert_one_line, assert_read_as_whole, assert_training_is_refused
 from yoloseg_cases import CLASSES, CONFIGS, picture, saved, sharp_model, small_cfg
 
 import thingstuff
@@ -35,15 +34,7 @@ def test_it_trains_and_evaluates_and_predicts(run_tool, small_shapes, tmp_path):
     assert set().union(*steps) >= LOSSES
     results = json.loads((folder / "results.json").read_text())["results"]
     assert {"bbox", "segm"} <= set(results["shapes_val"])
-    _evaluates_again(run_tool, folder, tmp_path / "again", results)
-
-
-def _evaluates_again(run_tool, trained, folder, results):
-    weights = ("MODEL.WEIGHTS", trained / "model_final.pth", "OUTPUT_DIR", folder)
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, "--eval-only", *TINY, *weights)
-    assert code == 0, err
-    again = json.loads((folder / "inference/results.json").read_text())["results"]
-    assert again["shapes_val"]["segm"] == results["shapes_val"]["segm"]
+    assert_evaluates_again(run_tool, SHAPES, folder, tmp_path / "again")
 
 
 def test_a_file_of_ultralytics_predicts_by_the_tools_as_in_python(run_tool, small_shapes, tmp_path):
@@ -69,10 +60,8 @@ def test_it_is_read_without_whole_masks(reader, monkeypatch):
     monkeypatch.setattr("yoloseg.masks.Crops.to_bitmaps", None)
     with torch.inference_mode():
         found = reader(model, [one])[0].detections
-    assert len(found) == len(whole) > 5
-    np.testing.assert_array_equal(found.masks.to_bitmaps(), whole.pred_masks.numpy())
-    np.testing.assert_array_equal(found.boxes_xyxy, whole.pred_boxes.tensor.numpy())
-    np.testing.assert_array_equal(found.category_ids, whole.pred_classes.numpy() + 10)
+    assert len(whole) > 5
+    assert_read_as_whole(found, whole, first_id=10)
 
 
 def test_an_image_without_detections_is_read(reader):
@@ -116,8 +105,4 @@ def test_weights_of_other_classes_begin_anew_where_that_is_asked_for(run_tool, s
     ],
 )
 def test_mistakes_end_in_one_line_and_write_nothing(run_tool, small_shapes, tmp_path, overrides, said):
-    folder = tmp_path / "run"
-    code, _, err = run_tool("train_net", "--config-file", SHAPES, *TINY, "OUTPUT_DIR", folder, *overrides)
-    assert code == 2
-    assert_one_line(err, said)
-    assert not folder.exists()
+    assert_training_is_refused(run_tool, SHAPES, tmp_path / "run", overrides, said)
