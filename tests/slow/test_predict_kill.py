@@ -8,10 +8,9 @@ import subprocess
 import sys
 import time
 
-import cv2
-import numpy as np
 import pytest
 from helpers import ROOT
+from many_photos import write_photos
 
 pytestmark = pytest.mark.slow
 
@@ -21,16 +20,7 @@ KILLS = 3
 
 @pytest.fixture(scope="module")
 def photos(small_shapes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    scenes = [cv2.imread(str(path)) for path in sorted((small_shapes / "val").glob("*.png"))]
-    for number in range(IMAGES):
-        noise = rng.integers(0, 12, (96, 96, 3), np.uint8)
-        y, x = rng.integers(0, 64, 2)
-        path = folder / f"{number % 10}" / f"{number:04d}.png"
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), cv2.add(scenes[number % len(scenes)][y : y + 96, x : x + 96], noise))
-    return folder
+    return write_photos(tmp_path_factory.mktemp("photos"), small_shapes, IMAGES)
 
 
 @pytest.fixture(scope="module")

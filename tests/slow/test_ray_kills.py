@@ -12,10 +12,10 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 from helpers import ROOT
+from many_photos import write_photos
 
 from thingstuff.store import Store
 
@@ -31,15 +31,7 @@ WAIT_S = 600
 
 @pytest.fixture(scope="module")
 def photos(small_shapes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photos")
-    rng = np.random.default_rng(0)
-    scenes = [cv2.imread(str(path)) for path in sorted((small_shapes / "val").glob("*.png"))]
-    for number in range(IMAGES):
-        y, x = rng.integers(0, 64, 2)
-        path = folder / f"{number % 3}" / f"{number:03d}.png"
-        path.parent.mkdir(exist_ok=True)
-        cv2.imwrite(str(path), scenes[number % len(scenes)][y : y + 96, x : x + 96])
-    return folder
+    return write_photos(tmp_path_factory.mktemp("photos"), small_shapes, IMAGES, folders=3)
 
 
 @pytest.fixture(scope="module")
