@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 from detectron2.layers import ShapeSpec
 
+from thingstuff.data.class_count import require_class_count
 from thingstuff.errors import ConfigError
 
 _SCALES = (4.0, 2.0, 1.0, 0.5)  # those that Detectron2's pyramid knows
@@ -125,7 +125,7 @@ def require_valid_fcos(cfg: CfgNode, levels: Mapping[str, ShapeSpec]) -> None:
     node = cfg.MODEL.FCOS
     if cfg.MODEL.MASK_ON:
         raise ConfigError("FCOS finds boxes and no masks: set MODEL.MASK_ON False")
-    _require_classes(cfg)
+    require_class_count(cfg, cfg.DATASETS.TRAIN, may_be_more=True)
     _require_counts("FCOS", node, ("NUM_CONVS", "TOPK_CANDIDATES_TEST"))
     if node.CENTER_SAMPLING_RADIUS <= 0:
         raise ConfigError(f"MODEL.FCOS.CENTER_SAMPLING_RADIUS is {node.CENTER_SAMPLING_RADIUS:g}, expected more than 0")
@@ -140,20 +140,6 @@ def require_valid_fcos(cfg: CfgNode, levels: Mapping[str, ShapeSpec]) -> None:
         raise ConfigError(
             f"MODEL.FCOS.IN_FEATURES is {list(node.IN_FEATURES)}, expected each level half as large as the one before"
         )
-
-
-def _require_classes(cfg: CfgNode) -> None:
-    count = cfg.MODEL.ROI_HEADS.NUM_CLASSES
-    if count < 1:
-        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {count}, expected 1 or more")
-    known = MetadataCatalog.list()
-    for name in (name for name in cfg.DATASETS.TRAIN if name in known):
-        classes = len(MetadataCatalog.get(name).get("thing_classes") or [])
-        if classes > count:
-            raise ConfigError(
-                f"data set {name} has {classes} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: "
-                f"set it to {classes}"
-            )
 
 
 def _require_counts(name: str, node: CfgNode, keys: tuple[str, ...]) -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 
+from thingstuff.data.class_count import require_class_count
 from thingstuff.errors import ConfigError
 
 LEVELS = 5  # feature maps with anchors: those of the four stages, and one that is pooled from the last
@@ -17,6 +17,7 @@ _NAME = re.compile(r"maskrcnn_(?P<trunk>resnet(?:18|34|50|101|152))_fpn(?P<v2>_v
 _NORMS = ("FrozenBN", "BN")
 _MOST_FROZEN = 5
 _CHANNELS = ("RGB", "BGR")
+_AS_COUNTED = "(neither the background nor unused ids of COCO count)"
 # keys that have one meaning in torchvision
 _ONLY = {
     "MASK_ON": True,
@@ -71,7 +72,7 @@ class Structure:
         return cls(
             trunk=trunk,
             v2=v2,
-            num_classes=_num_classes(cfg),
+            num_classes=require_class_count(cfg, (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST), note=_AS_COUNTED),
             norm=model.RESNETS.NORM,
             norm_eps=model.TORCHVISION.NORM_EPS,
             frozen_stages=model.BACKBONE.FREEZE_AT,
@@ -161,22 +162,6 @@ def _value_at(node: CfgNode, key: str) -> Any:
     for part in key.split("."):
         node = node[part]
     return node
-
-
-def _num_classes(cfg: CfgNode) -> int:
-    """As Detectron2 counts: the things of the data sets, without the background that torchvision adds to them."""
-    count = cfg.MODEL.ROI_HEADS.NUM_CLASSES
-    if count < 1:
-        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {count}, expected 1 or more, the background not counted")
-    known = MetadataCatalog.list()
-    for name in (name for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST) if name in known):
-        found = len(MetadataCatalog.get(name).get("thing_classes") or [])
-        if found and found != count:
-            raise ConfigError(
-                f"data set {name} has {found} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: set it to {found} "
-                "(neither the background nor unused ids of COCO count)"
-            )
-    return count
 
 
 def _rows(key: str, values: Sequence[Any]) -> Rows:

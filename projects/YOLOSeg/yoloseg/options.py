@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from detectron2.config import CfgNode
-from detectron2.data import MetadataCatalog
 
+from thingstuff.data.class_count import require_class_count
 from thingstuff.errors import ConfigError
 from yoloseg.network import parse_name
 
@@ -26,17 +26,4 @@ def require_valid(cfg: CfgNode) -> None:
     for key in ("BOX_WEIGHT", "CLS_WEIGHT", "DFL_WEIGHT"):
         if not cfg.MODEL.YOLOSEG[key] >= 0:
             raise ConfigError(f"MODEL.YOLOSEG.{key} is {cfg.MODEL.YOLOSEG[key]}, expected 0 or more")
-    _require_classes(cfg)
-
-
-def _require_classes(cfg: CfgNode) -> None:
-    count = cfg.MODEL.ROI_HEADS.NUM_CLASSES
-    if count < 1:
-        raise ConfigError(f"MODEL.ROI_HEADS.NUM_CLASSES is {count}, expected 1 or more")
-    known = MetadataCatalog.list()
-    for name in (name for name in (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST) if name in known):
-        found = len(MetadataCatalog.get(name).get("thing_classes") or [])
-        if found and found != count:
-            raise ConfigError(
-                f"data set {name} has {found} classes, but MODEL.ROI_HEADS.NUM_CLASSES is {count}: set it to {found}"
-            )
+    require_class_count(cfg, (*cfg.DATASETS.TRAIN, *cfg.DATASETS.TEST))
