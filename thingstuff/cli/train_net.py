@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from thingstuff.cli.common import EXIT_USER_ERROR, add_dataset, run_command
+from thingstuff.cli.common import EXIT_INTERRUPTED, EXIT_USER_ERROR, add_dataset, run_command
 from thingstuff.errors import ConfigError, UserError
 
 PICTURES = "pictures.png"
@@ -93,8 +93,7 @@ def _torchrun(args: argparse.Namespace, cfg: Any) -> Iterator[bool]:
         raise ConfigError("torchrun starts the processes already: leave --num-gpus and --num-machines out")
     if args.seeds:
         raise ConfigError("--seeds repeats a training in one process after the other: run it without torchrun")
-    args.resume = args.resume or group.restarts > 0
-    group.join(cfg.MODEL.DEVICE)
+    args.resume = group.join(cfg.MODEL.DEVICE) or args.resume
     try:
         yield group.rank == 0
     finally:
@@ -133,7 +132,7 @@ def _ready_config(
 
 
 def _launch(args: argparse.Namespace, cfg: Any) -> int:
-    """Run the job in this process, or in one a GPU; 2 when a spawned one ended with a user's mistake."""
+    """Run the job in this process, or in one a GPU; the code of a spawned one that has told why it ended."""
     from detectron2.engine import launch
     from torch.multiprocessing import ProcessExitedException
 
@@ -144,9 +143,9 @@ def _launch(args: argparse.Namespace, cfg: Any) -> int:
         machines = (args.num_machines, args.machine_rank, args.dist_url)
         launch(_spawned_job, args.num_gpus, *machines, args=(cfg, args.resume, args.eval_only, args.opts[::2]))
     except ProcessExitedException as error:
-        if error.exit_code != EXIT_USER_ERROR:
+        if error.exit_code not in (EXIT_USER_ERROR, EXIT_INTERRUPTED):
             raise
-        return EXIT_USER_ERROR
+        return error.exit_code
     return 0
 
 
@@ -169,6 +168,8 @@ def _spawned_job(cfg: Any, resume: bool, eval_only: bool, overrides: Sequence[st
     except UserError as error:
         print(f"train_net: error: {error}", file=sys.stderr)
         sys.exit(EXIT_USER_ERROR)
+    except KeyboardInterrupt:  # which the process that started this one tells
+        sys.exit(EXIT_INTERRUPTED)
 
 
 def _show(output_dir: str, eval_only: bool) -> int:

@@ -104,8 +104,7 @@ class Trainer(DefaultTrainer):
         built.append(Evaluation(cfg.TEST.EVAL_PERIOD, lambda: self._with_mean(self._evaluate)))
         if cfg.TEST.BEST_METRIC:
             built.append(BestWeights(cfg.TEST.BEST_METRIC, self._save_weights, cfg.TEST.PATIENCE))
-        if comm.get_world_size() == 1:
-            built.append(Interruption())
+        built.append(Interruption())
         return [hook for hook in built if hook]
 
     def _precise_bn(self) -> HookBase | None:
