@@ -59,7 +59,10 @@ def test_another_ledger_is_no_agreement(data):
 
 
 def test_the_overhead_is_that_of_the_medians(monkeypatch, run_tool):
-    turns = [{"plain": 10.0, "ray": 11.0, "equal": True}, {"plain": 20.0, "ray": 24.0, "equal": True}]
+    cost = {"images": 5, "workers": 2, "seconds": 10.0, "loading_s": 4.0, "reading_s": 0.1, "predicting_s": 15.0}
+    cost |= {"writing_s": 0.2, "bytes_read": 5000, "bytes_written": 2500}
+    turns = [{"plain": 10.0, "ray": 11.0, "equal": True, "cost": cost}]
+    turns += [{"plain": 20.0, "ray": 24.0, "equal": True, "cost": cost}]
     monkeypatch.setattr(ray_engine, "_measured", lambda args, data: [*turns, turns[0]])
     monkeypatch.setattr(ray_engine._Data, "write", lambda folder, args: None)
     monkeypatch.setattr(ray_engine.importlib.util, "find_spec", lambda name: name)
@@ -70,6 +73,8 @@ def test_the_overhead_is_that_of_the_medians(monkeypatch, run_tool):
         ["plain", "1", "5", "10.00", "0.50", "0.00", "yes"],
         ["ray", "1", "5", "11.00", "0.45", "10.00", "yes"],
     ]
+    costs = out[out.index("load s") :].splitlines()[2].split()
+    assert costs == ["5", "2", "2.00", "20.00", "3000.00", "40.00", "1.00", "0.50", "75.00"]
 
 
 def test_odd_numbers_and_a_missing_package_are_refused(run_tool, monkeypatch):

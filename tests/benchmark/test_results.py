@@ -49,6 +49,46 @@ def test_the_page_is_the_same_again_but_for_the_seconds(ran, tmp_path, monkeypat
     assert (tmp_path / "one.md").read_bytes() == (tmp_path / "other.md").read_bytes()
 
 
+def test_a_run_of_some_replaces_their_sections_and_keeps_the_others(ran, tmp_path, monkeypatch):
+    _, answers = ran
+    page = tmp_path / "results.md"
+    write(page)
+    before = page.read_text()
+    answers["out"] = "case  ms\nA     2\n"
+    write(page, names=["merge"])
+    after = page.read_text()
+    title = next(run.title for run in results.RUNS if run.name == "merge")
+    assert [line for line in after.splitlines() if line.startswith("#")] == [
+        line for line in before.splitlines() if line.startswith("#")
+    ]
+    start, end = before.index(f"## {title}"), before.index("## ", before.index(f"## {title}") + 2)
+    assert after[:start] == before[:start]
+    assert "A     2" in after[start:end]
+    assert after[end:] == before[end:]
+    assert "on another day" not in after
+
+
+def test_a_section_of_another_machine_says_so(ran, tmp_path):
+    page = tmp_path / "results.md"
+    write(page, names=["paste", "merge"])
+    results.write_results(page, lambda: MACHINE | {"torch": "2.15"}, names=["paste"])
+    text = page.read_text()
+    assert text.count(", on another day with torch 2.15:\n") == 1
+    assert text.index("on another day") > text.index("tools/benchmark.py paste")
+
+
+@pytest.mark.parametrize("other", ["# Notes\n\nof mine\n", None])
+def test_a_page_of_another_kind_is_replaced_as_a_whole(ran, tmp_path, other):
+    page = tmp_path / "results.md"
+    if other is None:
+        write(page, small=True)
+    else:
+        page.write_text(other)
+    write(page, names=["merge"])
+    assert page.read_text().count("## ") == 1
+    assert "mean nothing" not in page.read_text()
+
+
 def test_a_trial_says_that_it_is_one(ran, tmp_path):
     called, _ = ran
     write(tmp_path / "results.md", names=["merge"], small=True)

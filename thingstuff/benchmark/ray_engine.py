@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
 import shutil
 import statistics
@@ -23,12 +24,18 @@ from typing import Any
 
 from thingstuff.benchmark.measure import Measurement, OwnMeasurement
 from thingstuff.benchmark.own_process import thread_variables
+from thingstuff.engine.bulk.spent import COST_FILE
 from thingstuff.errors import ConfigError, SetupError
 
 RECIPE = "thingstuff://shapes/panoptic_fpn.yaml"
 _DISTINCT = 100  # images that are made; the rest are copies of them
 _AS_IMPORTANT = {"RAY_worker_niceness": "0"}  # by default Ray's workers give way to whatever else runs
 _HEADERS = ("engine", "workers", "images", "seconds", "images/s", "overhead %", "equal")
+_COST_HEADERS = ("images", "workers", "load s", "read ms", "predict ms", "write ms", "KB read", "KB written", "busy %")
+_COST_NOTES = (
+    "of Ray's last turn, from bulk.json: loading a worker's model; wall-clock time of workers and bytes of an image",
+    "busy: predicting / (seconds x workers), the seconds being Ray's own, from its start to its end",
+)
 _NOTES = (
     "medians of {args.repeats} turns of whole commands, each with an empty output folder",
     "overhead = seconds of Ray / of the plain engine - 1; plain: a run a worker, each on its share of the images",
@@ -38,7 +45,7 @@ _NOTES = (
 
 @dataclass(frozen=True)
 class EngineRow:
-    """One engine; the overhead of the plain one is 0."""
+    """One engine; the overhead of the plain one is 0, and `cost` is what Ray's stages say of themselves."""
 
     engine: str
     workers: int
@@ -47,6 +54,7 @@ class EngineRow:
     images_per_s: float
     overhead_percent: float
     equal: bool
+    cost: dict[str, Any] | None = None
 
 
 def _add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,14 +79,29 @@ def _rows(args: argparse.Namespace) -> Iterator[EngineRow]:
     plain, bulk = (statistics.median(turn[engine] for turn in turns) for engine in ("plain", "ray"))
     for engine, seconds, equal in (("plain", plain, True), ("ray", bulk, all(turn["equal"] for turn in turns))):
         overhead = 100 * (seconds / plain - 1)
-        yield EngineRow(engine, args.workers, args.images, seconds, args.images / seconds, overhead, equal)
+        cost = turns[-1]["cost"] if engine == "ray" else None
+        yield EngineRow(engine, args.workers, args.images, seconds, args.images / seconds, overhead, equal, cost)
 
 
 def _table(rows: Sequence[EngineRow], args: argparse.Namespace) -> dict[str, Any]:
     """What `text_table` takes."""
-    cells = [list(asdict(row).values()) for row in rows]
+    cells = [list(asdict(row).values())[:-1] for row in rows]
     notes = [note.format(args=args) for note in _NOTES]
     return {"rows": cells, "headers": _HEADERS, "align": "lrrrrrl", "digits": 2, "footnotes": notes}
+
+
+def _costs(rows: Sequence[EngineRow], args: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """A further table: what a larger job can be worked out from."""
+    cells = [_cost_cells(row.cost) for row in rows if row.cost is not None]
+    yield {"rows": cells, "headers": _COST_HEADERS, "align": "r" * 9, "digits": 2, "footnotes": _COST_NOTES}
+
+
+def _cost_cells(cost: dict[str, Any]) -> list[float]:
+    images, workers = cost["images"], cost["workers"]
+    each = [1000 * cost[f"{stage}_s"] / images for stage in ("reading", "predicting", "writing")]
+    sizes = [cost[name] / images / 1000 for name in ("bytes_read", "bytes_written")]
+    busy = 100 * cost["predicting_s"] / (cost["seconds"] * workers)
+    return [images, workers, cost["loading_s"] / workers, *each, *sizes, busy]
 
 
 # ---- preparation -------------------------------------------------------------------------------------------------
@@ -124,7 +147,8 @@ def _measured(args: argparse.Namespace, data: _Data) -> list[dict[str, Any]]:
         seconds = {}
         for engine in ("plain", "ray") if number % 2 == 0 else ("ray", "plain"):
             seconds[engine] = _plain(args, data) if engine == "plain" else _ray(args, data)
-        turns.append(seconds | {"equal": _agree(data)})
+        cost = json.loads((data.folder / "ray" / COST_FILE).read_text())
+        turns.append(seconds | {"equal": _agree(data), "cost": cost})
     return turns
 
 
@@ -203,5 +227,5 @@ MEASUREMENT = Measurement(
     summary="bulk prediction with Ray, against the plain engine with as many workers",
     add_arguments=_add_arguments,
     cases=None,
-    own=OwnMeasurement(_rows, _table),
+    own=OwnMeasurement(_rows, _table, _costs),
 )

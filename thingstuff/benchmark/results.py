@@ -1,7 +1,7 @@
 """The measurements that the README quotes, as one page: what was run, what it printed, on which machine.
 
-Each is a command of its own, as a user would type it, so that the page can be checked line by line. It is made anew
-as a whole.
+Each is a command of its own, as a user would type it, so that the page can be checked line by line. A run of all makes
+it anew; a run of some replaces their sections.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from thingstuff.benchmark.results_page import Section, earlier_page, page_text
 from thingstuff.errors import ConfigError, SetupError
 from thingstuff.files import whole_file
 
@@ -91,6 +92,17 @@ RUNS = (
         needs="ray",
     ),
     Run(
+        "ray-2",
+        "Bulk prediction with Ray, two workers",
+        ("ray", "--images", "2000", "--workers", "2", "--repeats", "1"),
+        (
+            *("ray", "--images", "4", "--workers", "2", "--repeats", "1"),
+            *("--config-file", "thingstuff://shapes/mask_rcnn.yaml"),
+            *("--opts", "INPUT.MIN_SIZE_TEST", "64", "MODEL.RPN.POST_NMS_TOPK_TEST", "20"),
+        ),
+        needs="ray",
+    ),
+    Run(
         "train",
         "Training",
         ("train", "--repeats", "2"),
@@ -101,13 +113,17 @@ RUNS = (
         ),
     ),
 )
+_ON_GPU = ", on the GPU"
 _ON_GPUS_TOO = {"predict": ("--opts", "MODEL.DEVICE"), "train": ("MODEL.DEVICE",)}  # how a run is told its device
 
 
 def write_results(
     output: Path, machine: Callable[[], Mapping[str, Any]], *, names: Sequence[str] = (), small: bool = False
 ) -> list[Done]:
-    """Run those of `names`, or all, and write the page. `machine` is asked once all have run."""
+    """Run those of `names`, or all, and write the page. `machine` is asked once all have run.
+
+    With `names`, the other sections stay as an earlier run has written them.
+    """
     unknown = [name for name in names if name not in {run.name for run in RUNS}]
     if unknown:
         raise ConfigError(f"--only: there is no {unknown[0]!r}: choose some of {', '.join(run.name for run in RUNS)}")
@@ -120,8 +136,26 @@ def write_results(
                 print(f"{run.title}: {_typed(arguments)}", flush=True)
                 done.append(_run(run, arguments))
     with whole_file(output) as file:
-        file.write(_page(done, machine(), small).encode())
+        file.write(_page(output, done, names, machine(), small).encode())
     return done
+
+
+def _page(output: Path, done: Sequence[Done], names: Sequence[str], machine: Mapping[str, Any], small: bool) -> str:
+    sections = {_title(one): _section(one) for one in done}
+    before = earlier_page(output) if names and not small else None
+    if before is None:
+        return page_text(sections.values(), machine, small)
+    titles = [run.title for run in RUNS]
+    order = [title for run in titles for title in (run, f"{run}{_ON_GPU}")]
+    return before.with_sections(sections, machine, order)
+
+
+def _title(done: Done) -> str:
+    return done.run.title + (_ON_GPU if "cuda" in done.arguments else "")
+
+
+def _section(done: Done) -> Section:
+    return Section(_title(done), _typed(done.arguments), round(done.seconds), done.equal, done.output)
 
 
 def _on_devices(run: Run, arguments: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -156,32 +190,3 @@ def _run(run: Run, arguments: tuple[str, ...]) -> Done:
 
 def _typed(arguments: Sequence[str]) -> str:
     return f"{COMMAND} {shlex.join(arguments)}"
-
-
-# ---- the page --------------------------------------------------------------------------------------------------------
-
-
-def _page(done: Sequence[Done], machine: Mapping[str, Any], small: bool) -> str:
-    parts = [
-        "# Results",
-        "Written by `make bench`; not to be edited by hand. Each table is what the command above it printed, and says"
-        " how it was measured; [benchmarks](benchmark.md) tells more.",
-        *(["**A trial at small sizes: these numbers mean nothing.**"] if small else []),
-        *_machine_lines(machine),
-        *(_section(one) for one in done),
-    ]
-    return "\n\n".join(parts) + "\n"
-
-
-def _machine_lines(machine: Mapping[str, Any]) -> list[str]:
-    from thingstuff.report.table import Table
-
-    known = [[name, str(value)] for name, value in machine.items() if value is not None]
-    return [Table(known, ["machine", ""]).markdown()]
-
-
-def _section(done: Done) -> str:
-    verdict = "" if done.equal else "\n\n**Not all answers were as they should be: see the column `equal`.**"
-    command = f"    {_typed(done.arguments)}"
-    title = done.run.title + (", on the GPU" if "cuda" in done.arguments else "")
-    return f"## {title}\n\n{command}\n\ntook {done.seconds:.0f} s:{verdict}\n\n```text\n{done.output}\n```"

@@ -200,7 +200,7 @@ def _totals(summary: Any) -> str:
     skipped = [f"skipped {key}: {reason}" for key, reason in islice(summary.skipped.items(), _MOST_SKIPPED)]
     if len(summary.skipped) > _MOST_SKIPPED:
         skipped.append(f"... and {len(summary.skipped) - _MOST_SKIPPED} more")
-    return "\n".join([", ".join(parts), *summary.merged, *skipped])
+    return "\n".join([", ".join(parts), *summary.merged, *summary.notes, *skipped])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass, field, replace
+import time
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from detectron2.config import CfgNode
@@ -18,6 +19,7 @@ from thingstuff.data.fingerprint import is_still
 from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, ray_here, require_ray
 from thingstuff.engine.bulk.pipeline import BulkTask, predict_shards
 from thingstuff.engine.bulk.shard import IMAGES, cut_into_shards
+from thingstuff.engine.bulk.spent import COST_FILE, Spent
 from thingstuff.engine.bulk.worker_model import WorkerModel
 from thingstuff.engine.exported import ExportedPredictor
 from thingstuff.engine.folders import make_writable
@@ -25,7 +27,7 @@ from thingstuff.engine.predictor import predicted_categories
 from thingstuff.engine.stored_prediction import exported_meta, store_meta
 from thingstuff.engine.tiling import max_pixels
 from thingstuff.errors import DataError
-from thingstuff.files import whole_file
+from thingstuff.files import whole_file, write_json
 from thingstuff.progress import Progress
 from thingstuff.report.prediction_results import (
     Summary,
@@ -66,9 +68,12 @@ def run_bulk(job: BulkJob) -> Summary:
         before = Store.open(folder)
         refuse_changed(job.inputs, before)
         missing = missing_items(job.inputs, before, job.retry_quarantined)
-        if missing:
-            _predict(job, run.meta, folder.absolute(), missing)
-    return _summary(job, folder, before, Store.open(folder))
+        spent = _predict(job, run.meta, folder.absolute(), missing) if missing else None
+    summary = _summary(job, folder, before, Store.open(folder))
+    if spent is not None:
+        summary.notes.append(spent.line())
+        summary.written["cost"] = job.output / COST_FILE
+    return summary
 
 
 def missing_items(inputs: BulkInputs, store: Store, retry_quarantined: bool = False) -> list[BulkItem]:
@@ -103,16 +108,23 @@ def _meta(job: BulkJob) -> StoreMeta:
     return replace(meta, image_root=job.inputs.root)  # a Path would take one of the slashes of s3://
 
 
-def _predict(job: BulkJob, meta: StoreMeta, folder: Path, missing: list[BulkItem]) -> None:
+def _predict(job: BulkJob, meta: StoreMeta, folder: Path, missing: list[BulkItem]) -> Spent:
+    """Predict them; what it cost, which is also in a file: what a larger job will take can be worked out from it."""
+    began, spent = time.perf_counter(), Spent()
     shards = cut_into_shards(missing, job.shard_images)
     first = True
     with ray_here(job.cluster, _device(job)) as crew, Progress(len(missing), "predicting") as progress:
         task = BulkTask(_worker_model(job, crew), meta.categories, folder, _max_pixels(job), job.batch)
         for done in predict_shards(shards, task, crew):
             progress.step(count=done.predicted + done.quarantined)
+            spent += done.spent
             if first and done.predicted:
                 first = False
                 _refuse_exports(job, folder)
+    seconds = round(time.perf_counter() - began, 3)
+    cost = {"images": len(missing), "seconds": seconds, "device": _device(job), **asdict(crew), **spent.records()}
+    write_json(job.output / COST_FILE, cost)
+    return spent
 
 
 def _refuse_exports(job: BulkJob, folder: Path) -> None:

@@ -31,13 +31,14 @@ class Wanted:
 
 @dataclass
 class Summary:
-    """How many images and frames were predicted now and before, which were skipped and why, and what was written."""
+    """How many images and frames were predicted now and before, which were skipped and why, what was written."""
 
     predicted: int = 0
     already_there: int = 0
     skipped: dict[str, str] = field(default_factory=dict)
     written: dict[str, Path] = field(default_factory=dict)
     merged: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
     counts: Counts | None = None
 
 

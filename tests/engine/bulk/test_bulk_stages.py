@@ -13,11 +13,13 @@ from thingstuff.data.bulk.items import BulkItem
 from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, _local_crew, _refuse_silent
 from thingstuff.engine.bulk.pipeline import _user_error
 from thingstuff.engine.bulk.shard import Tries, cut_into_shards
+from thingstuff.engine.bulk.spent import Spent
 from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WriteShard
 from thingstuff.engine.bulk.worker_model import WorkerModel
 from thingstuff.errors import ConfigError, SetupError, WeightsError
 from thingstuff.report.bulk_run import missing_items, refuse_changed
 from thingstuff.store import Store, StoreMeta
+from thingstuff.store.layout import parquet_path
 from thingstuff.store.parquet_writer import ParquetRun
 
 pa = pytest.importorskip("pyarrow", reason="pyarrow is not installed: thingstuff[ray]")
@@ -82,7 +84,11 @@ def test_a_shard_holds_what_the_plain_engine_predicts(photos, cfg, place, tmp_pa
     inputs, _ = find_bulk_inputs([str(photos)], Listing())
     (shard,) = cut_into_shards(inputs.items, 5)
     row = run(shard, place, WorkerModel.of_config(cfg, threads=1), categories)
-    assert row == {"shard": shard.name, "failure": None, "predicted": 2, "quarantined": 1}
+    assert row | {"shard": shard.name, "failure": None, "predicted": 2, "quarantined": 1} == row
+    spent = Spent.of_row(row)
+    assert spent.bytes_read == sum((photos / name).stat().st_size for name in ("1.png", "2.png"))
+    assert spent.bytes_written == parquet_path(place.folder, shard.name).stat().st_size
+    assert min(spent.reading_s, spent.loading_s, spent.predicting_s, spent.writing_s) > 0
     assert not list(place.tries.folder.iterdir())
 
     job = Job(cfg, find_inputs([photos]), tmp_path / "plain", Wanted(overlays=False), on_bad_image="skip")
@@ -177,6 +183,15 @@ def test_what_is_missing_is_what_the_store_has_nothing_of(photos, place):
     with pytest.raises(ValueError, match=r"m://1.png has changed"):
         refuse_changed(remote, store)
     refuse_changed(BulkInputs("m://", (BulkItem("1.png", "m://1.png", bytes=1),)), store)
+
+
+def test_what_shards_cost_is_added_up():
+    total = Spent(1.5, 2.0, 30.25, 4.0, 5_000_000, 600_000) + Spent(reading_s=0.5, bytes_read=1_000_000)
+    assert total == Spent(2.0, 2.0, 30.25, 4.0, 6_000_000, 600_000)
+    assert total.line() == (
+        "the workers spent 2.0 s reading, 2.0 s loading, 30.2 s predicting, 4.0 s writing; they read 6.0 MB and wrote "
+        "0.6 MB"
+    )
 
 
 def test_workers_share_the_cores(monkeypatch):

@@ -15,6 +15,7 @@ from typing import Any
 from thingstuff import errors
 from thingstuff.engine.bulk.cluster import Crew
 from thingstuff.engine.bulk.shard import Shard, Tries
+from thingstuff.engine.bulk.spent import Spent
 from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WriteShard
 from thingstuff.engine.bulk.worker_model import WorkerModel
 from thingstuff.errors import SetupError, UserError
@@ -37,11 +38,12 @@ class BulkTask:
 
 @dataclass(frozen=True)
 class DoneShard:
-    """A shard that is there now, and how many of its images were predicted and how many could not be read."""
+    """A shard that is there now: how many of its images were predicted, how many could not be read, at what cost."""
 
     name: str
     predicted: int
     quarantined: int
+    spent: Spent
 
 
 def predict_shards(shards: Sequence[Shard], task: BulkTask, crew: Crew) -> Iterator[DoneShard]:
@@ -53,7 +55,7 @@ def predict_shards(shards: Sequence[Shard], task: BulkTask, crew: Crew) -> Itera
         for row in _rows(_dataset(shards, task, Place(task.folder, tries), crew)):
             if row["failure"] is not None:
                 raise _user_error(row["failure"])
-            yield DoneShard(row["shard"], row["predicted"], row["quarantined"])
+            yield DoneShard(row["shard"], row["predicted"], row["quarantined"], Spent.of_row(row))
     finally:
         shutil.rmtree(tries.folder, ignore_errors=True)
 

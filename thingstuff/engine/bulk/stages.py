@@ -7,6 +7,8 @@ column `failure`, and the driver raises it; whatever else is raised is a bug of 
 from __future__ import annotations
 
 import pickle
+import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +19,10 @@ import numpy as np
 from thingstuff.data.bulk.items import BulkItem
 from thingstuff.data.bulk.reading import read_images
 from thingstuff.engine.bulk.shard import Tries
-from thingstuff.engine.bulk.worker_model import WorkerModel
+from thingstuff.engine.bulk.spent import COLUMNS
+from thingstuff.engine.bulk.worker_model import WorkerModel, import_ahead
 from thingstuff.errors import SetupError, UserError
-from thingstuff.store.layout import META_NAME, parquet_path
+from thingstuff.store.layout import META_NAME
 
 READING, PREDICTING, WRITING = "reading", "predicting", "writing"
 
@@ -55,6 +58,7 @@ class ReadShard:
         return _stage(table, self._read)
 
     def _read(self, row: dict[str, Any]) -> dict[str, Any]:
+        began = time.perf_counter()
         self.place.begin(READING, row["shard"])
         items: list[BulkItem] = pickle.loads(row["items"])  # noqa: S301  of our own driver
         heads, pixels = [], []
@@ -62,27 +66,36 @@ class ReadShard:
             shape = None if read.pixels is None else read.pixels.shape
             heads.append((read.item, shape, read.source, read.error))
             pixels.append(b"" if read.pixels is None else read.pixels.tobytes())
-        return {"heads": pickle.dumps(heads), "pixels": pixels}
+        size = sum(source["bytes"] for _, _, source, _ in heads if source is not None)
+        spent = {"bytes_read": size, "reading_s": time.perf_counter() - began}
+        return {"heads": pickle.dumps(heads), "pixels": pixels, **spent}
 
 
 class PredictShard:
-    """Pixels -> what is found in them. Lives as long as its process and builds the model with its first shard."""
+    """Pixels -> what is found in them. Lives as long as its process and builds the model with its first shard.
+
+    What the model is built of is imported before, while the first shard is read.
+    """
 
     def __init__(self, model: WorkerModel, place: Place, batch: int) -> None:
         self._model, self._place, self._batch = model, place, batch
         self._predictor: Any = None
+        threading.Thread(target=import_ahead, daemon=True).start()
 
     def __call__(self, table: Any) -> Any:
         return _stage(table, lambda row: self._predict(row, table))
 
     def _predict(self, row: dict[str, Any], table: Any) -> dict[str, Any]:
+        began = time.perf_counter()
         self._place.begin(PREDICTING, row["shard"])
         if self._predictor is None:
             self._predictor = self._model.build()
+        loaded = time.perf_counter()
         heads = pickle.loads(row["heads"])  # noqa: S301  of our own worker
         buffers = [one.as_buffer() for one in table.column("pixels")[0].values]
         found = [_found(outcome) for outcome in self._outcomes(heads, buffers)]
-        return {"found": [pickle.dumps(one, protocol=5) for one in found]}
+        pickled = [pickle.dumps(one, protocol=5) for one in found]
+        return {"found": pickled, "loading_s": loaded - began, "predicting_s": time.perf_counter() - loaded}
 
     def _outcomes(self, heads: list[Any], buffers: list[Any]) -> Iterator[Any]:
         return self._predictor.stream(zip(heads, buffers, strict=True), _pixels, self._batch)
@@ -96,23 +109,21 @@ class WriteShard:
     categories: Any
 
     def __call__(self, table: Any) -> Any:
-        return _stage(table, self._write, keep=("predicted", "quarantined"))
+        return _stage(table, self._write, keep=("predicted", "quarantined", *COLUMNS))
 
     def _write(self, row: dict[str, Any]) -> dict[str, Any]:
         from thingstuff.store.parquet_row import quarantine_row
         from thingstuff.store.parquet_writer import checked_row, write_shard
 
+        began = time.perf_counter()
         self.place.check()
         found = [pickle.loads(one) for one in row["found"]]  # noqa: S301  of our own worker
         rows = [quarantine_row(*one) if isinstance(one, tuple) else checked_row(one, self.categories) for one in found]
-        write_shard(self.place.folder, row["shard"], rows)
+        size = write_shard(self.place.folder, row["shard"], rows).stat().st_size
         self.place.tries.end(row["shard"])
         bad = sum(isinstance(one, tuple) for one in found)
-        return {"predicted": len(found) - bad, "quarantined": bad}
-
-
-def is_written(folder: Path, shard: str) -> bool:
-    return parquet_path(folder, shard).is_file()
+        spent = {"bytes_written": size, "writing_s": time.perf_counter() - began}
+        return {"predicted": len(found) - bad, "quarantined": bad, **spent}
 
 
 # ---- one shard ---------------------------------------------------------------------------------------------------
@@ -124,7 +135,7 @@ def _stage(table: Any, work: Callable[[dict[str, Any]], dict[str, Any]], keep: t
 
     light = table.drop_columns([name for name in ("pixels",) if name in table.column_names])
     (row,) = light.to_pylist()
-    answer = {"shard": row["shard"], "failure": row["failure"]}
+    answer = {name: row[name] for name in ("shard", "failure", *COLUMNS) if name in row}
     if row["failure"] is None:
         try:
             answer |= work(row)
@@ -139,7 +150,8 @@ def _stage(table: Any, work: Callable[[dict[str, Any]], dict[str, Any]], keep: t
 def _kinds(pa: Any) -> dict[str, Any]:
     lists = dict.fromkeys(("pixels", "found"), pa.list_(pa.large_binary()))
     counts = dict.fromkeys(("predicted", "quarantined"), pa.int64())
-    return {"shard": pa.string(), "failure": pa.string(), "heads": pa.large_binary(), **lists, **counts}
+    spent = {name: pa.float64() if name.endswith("_s") else pa.int64() for name in COLUMNS}
+    return {"shard": pa.string(), "failure": pa.string(), "heads": pa.large_binary(), **lists, **counts, **spent}
 
 
 def _pixels(one: tuple[Any, Any]) -> tuple[np.ndarray, str]:

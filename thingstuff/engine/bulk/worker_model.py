@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,13 @@ class WorkerModel:
             register_declared(cfg.DATASETS.DECLARE, check=False)
         require_device(cfg.MODEL.DEVICE)
         return build_predictor(cfg)
+
+
+def import_ahead() -> None:
+    """What `build` imports; whatever goes wrong here goes wrong there again, where it is told."""
+    with suppress(Exception):
+        import thingstuff.config
+        import thingstuff.engine.tiling  # noqa: F401
 
 
 def _variables() -> dict[str, str]:
