@@ -24,6 +24,7 @@ from thingstuff.engine.bulk.worker_model import WorkerModel, import_ahead
 from thingstuff.errors import SetupError, UserError
 from thingstuff.store.layout import META_NAME
 
+_BUFFERS = ("pixels", "found")  # columns of large lists of bytes
 READING, PREDICTING, WRITING = "reading", "predicting", "writing"
 
 
@@ -92,8 +93,7 @@ class PredictShard:
             self._predictor = self._model.build()
         loaded = time.perf_counter()
         heads = pickle.loads(row["heads"])  # noqa: S301  of our own worker
-        buffers = [one.as_buffer() for one in table.column("pixels")[0].values]
-        found = [_found(outcome) for outcome in self._outcomes(heads, buffers)]
+        found = [_found(outcome) for outcome in self._outcomes(heads, _buffers(table, "pixels"))]
         pickled = [pickle.dumps(one, protocol=5) for one in found]
         return {"found": pickled, "loading_s": loaded - began, "predicting_s": time.perf_counter() - loaded}
 
@@ -109,15 +109,15 @@ class WriteShard:
     categories: Any
 
     def __call__(self, table: Any) -> Any:
-        return _stage(table, self._write, keep=("predicted", "quarantined", *COLUMNS))
+        return _stage(table, lambda row: self._write(row, table), keep=("predicted", "quarantined", *COLUMNS))
 
-    def _write(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _write(self, row: dict[str, Any], table: Any) -> dict[str, Any]:
         from thingstuff.store.parquet_row import quarantine_row
         from thingstuff.store.parquet_writer import checked_row, write_shard
 
         began = time.perf_counter()
         self.place.check()
-        found = [pickle.loads(one) for one in row["found"]]  # noqa: S301  of our own worker
+        found = [pickle.loads(one) for one in _buffers(table, "found")]  # noqa: S301  of our own worker
         rows = [quarantine_row(*one) if isinstance(one, tuple) else checked_row(one, self.categories) for one in found]
         size = write_shard(self.place.folder, row["shard"], rows).stat().st_size
         self.place.tries.end(row["shard"])
@@ -130,10 +130,10 @@ class WriteShard:
 
 
 def _stage(table: Any, work: Callable[[dict[str, Any]], dict[str, Any]], keep: tuple[str, ...] = ()) -> Any:
-    """`work` of the one row of `table`, unless an earlier stage has failed; a column of pixels is not copied."""
+    """`work` of the one row of `table`, unless an earlier stage has failed; a column of buffers is not copied."""
     import pyarrow as pa
 
-    light = table.drop_columns([name for name in ("pixels",) if name in table.column_names])
+    light = table.drop_columns([name for name in _BUFFERS if name in table.column_names])
     (row,) = light.to_pylist()
     answer = {name: row[name] for name in ("shard", "failure", *COLUMNS) if name in row}
     if row["failure"] is None:
@@ -147,8 +147,13 @@ def _stage(table: Any, work: Callable[[dict[str, Any]], dict[str, Any]], keep: t
     return pa.table(columns)
 
 
+def _buffers(table: Any, name: str) -> list[Any]:
+    """What lies in a column of lists of bytes, where Ray has put it."""
+    return [one.as_buffer() for one in table.column(name)[0].values]
+
+
 def _kinds(pa: Any) -> dict[str, Any]:
-    lists = dict.fromkeys(("pixels", "found"), pa.list_(pa.large_binary()))
+    lists = dict.fromkeys(_BUFFERS, pa.list_(pa.large_binary()))
     counts = dict.fromkeys(("predicted", "quarantined"), pa.int64())
     spent = {name: pa.float64() if name.endswith("_s") else pa.int64() for name in COLUMNS}
     return {"shard": pa.string(), "failure": pa.string(), "heads": pa.large_binary(), **lists, **counts, **spent}
