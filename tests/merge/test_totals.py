@@ -17,6 +17,10 @@ def test_outcomes_and_reasons_are_counted_over_images():
         "stuff regions: 0 kept, 0 eroded, 1 dropped (1 by area)",
     ]
     assert (totals + totals).instances["dropped"] == 2
+    of_records = LedgerTotals()
+    for ledger in (first, second):
+        of_records.add_records(ledger.records())
+    assert of_records == totals
 
 
 def test_nothing_merged_is_nothing_said():

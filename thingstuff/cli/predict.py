@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from thingstuff.cli.common import add_dataset, run_command
-from thingstuff.cli.predict_ray import add_ray, bulk_job, refuse_ray_options
+from thingstuff.cli.predict_ray import add_ray, predict_with_ray, refuse_ray_options
 from thingstuff.errors import ConfigError
 
 VIEWS = ("box", "semantic", "instance", "panoptic")
@@ -106,9 +106,7 @@ def _predict(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace) -> Any:
     if args.engine == "ray":
-        from thingstuff.report.bulk_run import run_bulk
-
-        return run_bulk(bulk_job(args, _model))
+        return predict_with_ray(args, _model)
     from thingstuff.report.prediction_run import run_prediction
 
     refuse_ray_options(args)

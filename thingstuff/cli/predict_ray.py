@@ -39,37 +39,39 @@ def refuse_ray_options(args: argparse.Namespace) -> None:
             raise ConfigError(f"{_option(name)} is for --engine ray: add that, or leave it out")
 
 
-def bulk_job(args: argparse.Namespace, model_of: Callable[[argparse.Namespace], Any]) -> Any:
-    """A `BulkJob`. The model is looked at after what is quick to refuse, and its data set may be the input."""
+def predict_with_ray(args: argparse.Namespace, model_of: Callable[[argparse.Namespace], Any]) -> Any:
+    """The `Summary`. The model is looked at after what is quick to refuse."""
     _refuse_odd(args)
+    from thingstuff.engine.bulk.cluster import ClusterOptions, ray_here
+    from thingstuff.engine.bulk.worker_model import import_ahead
+
+    with ray_here(ClusterOptions(args.address, args.workers, args.worker_memory), import_ahead) as cluster:
+        from thingstuff.report.bulk_run import run_bulk
+
+        return run_bulk(_bulk_job(args, model_of), cluster)
+
+
+def _bulk_job(args: argparse.Namespace, model_of: Callable[[argparse.Namespace], Any]) -> Any:
+    """A `BulkJob`, whose data set may be the input."""
     from thingstuff.data.bulk.find import Listing, find_bulk_inputs
     from thingstuff.data.bulk.parquet_images import Columns
-    from thingstuff.engine.bulk.cluster import ClusterOptions, require_ray
     from thingstuff.engine.bulk.shard import IMAGES
     from thingstuff.report.bulk_run import BulkJob
     from thingstuff.report.prediction_results import Wanted
 
-    require_ray()
     model = model_of(args)
     listing = Listing(args.image_root, Columns(args.image_column, args.key_column), args.output)
     inputs, dataset = find_bulk_inputs(args.input, listing)
+    wanted = Wanted(
+        overlays=False,
+        counts=args.counts,
+        exports=tuple(args.export),
+        overwrite=args.overwrite,
+        score_thresh=args.score_thresh,
+    )
+    shard_images = args.shard_size or IMAGES
     return BulkJob(
-        model,
-        inputs,
-        args.output,
-        Wanted(
-            overlays=False,
-            counts=args.counts,
-            exports=tuple(args.export),
-            overwrite=args.overwrite,
-            score_thresh=args.score_thresh,
-        ),
-        dataset,
-        args.batch,
-        ClusterOptions(args.address, args.workers, args.worker_memory),
-        args.shard_size or IMAGES,
-        args.retry_quarantined,
-        args.device,
+        model, inputs, args.output, wanted, dataset, args.batch, shard_images, args.retry_quarantined, args.device
     )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from thingstuff.merge.ledger import InstanceEntry, Ledger, StuffEntry
 
@@ -20,6 +21,13 @@ class LedgerTotals:
         _count(self.instances, ledger.instances)
         _count(self.stuff, ledger.stuff)
 
+    def add_records(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """A ledger as its records, without making a `Ledger` of them: a store has thousands."""
+        for record in records:
+            _count_one(
+                self.instances if record["kind"] == "instance" else self.stuff, record["outcome"], record["reason"]
+            )
+
     def __add__(self, other: LedgerTotals) -> LedgerTotals:
         return LedgerTotals(self.instances + other.instances, self.stuff + other.stuff)
 
@@ -31,9 +39,13 @@ class LedgerTotals:
 
 def _count(counts: Counter[str], entries: Iterable[InstanceEntry | StuffEntry]) -> None:
     for entry in entries:
-        counts[entry.outcome] += 1
-        if entry.reason:
-            counts[f"by {entry.reason}"] += 1
+        _count_one(counts, entry.outcome, entry.reason)
+
+
+def _count_one(counts: Counter[str], outcome: str, reason: str | None) -> None:
+    counts[outcome] += 1
+    if reason:
+        counts[f"by {reason}"] += 1
 
 
 def _text(counts: Counter[str]) -> str:

@@ -16,7 +16,7 @@ from detectron2.config import CfgNode
 
 from thingstuff.data.bulk.items import BulkInputs, BulkItem
 from thingstuff.data.fingerprint import is_still
-from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, ray_here, require_ray
+from thingstuff.engine.bulk.cluster import Cluster, Crew
 from thingstuff.engine.bulk.pipeline import BulkTask, predict_shards
 from thingstuff.engine.bulk.shard import IMAGES, cut_into_shards
 from thingstuff.engine.bulk.spent import COST_FILE, Spent
@@ -52,15 +52,13 @@ class BulkJob:
     wanted: Wanted = field(default_factory=Wanted)
     dataset: str | None = None
     batch: int = 1
-    cluster: ClusterOptions = field(default_factory=ClusterOptions)
     shard_images: int = IMAGES
     retry_quarantined: bool = False
     device: str | None = None  # of an exported model
 
 
-def run_bulk(job: BulkJob) -> Summary:
+def run_bulk(job: BulkJob, cluster: Cluster) -> Summary:
     """Everything that `job` wants. What stops it leaves whole shards, and the same call goes on behind them."""
-    require_ray()
     make_writable(job.output, "--output")
     folder = job.output / "predictions" / (job.dataset or "images")
     refuse_other_inputs(folder)
@@ -68,7 +66,7 @@ def run_bulk(job: BulkJob) -> Summary:
         before = Store.open(folder)
         refuse_changed(job.inputs, before)
         missing = missing_items(job.inputs, before, job.retry_quarantined)
-        spent = _predict(job, run.meta, folder.absolute(), missing) if missing else None
+        spent = _predict(job, cluster, run.meta, folder.absolute(), missing) if missing else None
     summary = _summary(job, folder, before, Store.open(folder))
     if spent is not None:
         summary.notes.append(spent.line())
@@ -108,12 +106,13 @@ def _meta(job: BulkJob) -> StoreMeta:
     return replace(meta, image_root=job.inputs.root)  # a Path would take one of the slashes of s3://
 
 
-def _predict(job: BulkJob, meta: StoreMeta, folder: Path, missing: list[BulkItem]) -> Spent:
+def _predict(job: BulkJob, cluster: Cluster, meta: StoreMeta, folder: Path, missing: list[BulkItem]) -> Spent:
     """Predict them; what it cost, which is also in a file: what a larger job will take can be worked out from it."""
     began, spent = time.perf_counter(), Spent()
     shards = cut_into_shards(missing, job.shard_images)
     first = True
-    with ray_here(job.cluster, _device(job)) as crew, Progress(len(missing), "predicting") as progress:
+    crew = cluster.crew(_device(job))
+    with Progress(len(missing), "predicting") as progress:
         task = BulkTask(_worker_model(job, crew), meta.categories, folder, _max_pixels(job), job.batch)
         for done in predict_shards(shards, task, crew):
             progress.step(count=done.predicted + done.quarantined)

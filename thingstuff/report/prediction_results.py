@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from thingstuff.errors import SetupError, UserError
-from thingstuff.merge import Ledger, LedgerTotals
+from thingstuff.merge import LedgerTotals
 from thingstuff.modeling.prediction import Prediction
 from thingstuff.report.counts import Counts
 from thingstuff.report.picture_files import things_of
@@ -48,7 +48,7 @@ def merge_totals(store: Store, keys: Sequence[str]) -> list[str]:
     for key in keys:
         ledger = store.ledger(key)
         if ledger is not None:
-            totals.add(Ledger.from_records(ledger))
+            totals.add_records(ledger)
     return totals.lines()
 
 

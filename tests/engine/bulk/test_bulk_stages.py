@@ -197,14 +197,13 @@ def test_what_shards_cost_is_added_up():
 def test_workers_share_the_cores(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(16)))
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    assert _local_crew(ClusterOptions(), on_gpu=False) == Crew(4, 2, 4, False, None)
-    assert _local_crew(ClusterOptions(workers=8), on_gpu=False).threads == 2
+    assert _local_crew(ClusterOptions(), None) == Crew(4, 2, 4, False, None)
+    assert _local_crew(ClusterOptions(workers=8), None).threads == 2
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert _local_crew(ClusterOptions(workers=2), on_gpu=False).threads == 1
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    assert _local_crew(ClusterOptions(), on_gpu=True) == Crew(2, 16, 1, True, None)
+    assert _local_crew(ClusterOptions(workers=2), None).threads == 1
+    assert _local_crew(ClusterOptions(), 2) == Crew(2, 16, 1, True, None)
     with pytest.raises(ConfigError, match="--workers 3 on 2 GPUs"):
-        _local_crew(ClusterOptions(workers=3), on_gpu=True)
+        _local_crew(ClusterOptions(workers=3), 2)
 
 
 @pytest.mark.parametrize("address", ["10.0.0.1", "ray://10.0.0.1:10001", "host:port", ":6379"])

@@ -7,9 +7,11 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from thingstuff.errors import ConfigError, SetupError
@@ -70,34 +72,58 @@ def require_ray() -> Any:
     return ray
 
 
+@dataclass(frozen=True)
+class Cluster:
+    """Ray, started or joined."""
+
+    options: ClusterOptions
+
+    def crew(self, device: str) -> Crew:
+        """Who works, for a model on this device."""
+        on_gpu = device.startswith("cuda")
+        if self.options.address is None:
+            return _local_crew(self.options, _gpus_here() if on_gpu else None)
+        return _cluster_crew(require_ray(), self.options, on_gpu)
+
+
 @contextmanager
-def ray_here(options: ClusterOptions, device: str) -> Iterator[Crew]:
-    """Ray, ready to be used, and who works. A cluster stays; what was started here ends with the block."""
+def ray_here(options: ClusterOptions, meanwhile: Callable[[], None]) -> Iterator[Cluster]:
+    """Ray, ready to be used. A cluster stays; what was started here ends with the block.
+
+    Ray takes seconds to start, most of which it waits. In them `meanwhile` is called, in a thread of its own.
+    """
     ray = require_ray()
-    on_gpu = device.startswith("cuda")
     if options.address is None:
-        crew = _local_crew(options, on_gpu)
-        _start(ray, crew)
+        if options.worker_gib is not None:
+            _refuse_memory(options.worker_gib, [_memory_here()])
+        begin = _start
     else:
-        _join(ray, options.address)
-        crew = None
+        _refuse_silent(options.address)
+        begin = _join
+    beside = threading.Thread(target=meanwhile)
+    beside.start()
     try:
-        yield crew or _cluster_crew(ray, options, on_gpu)
+        begin(ray, options)
+        beside.join()
+        yield Cluster(options)
     finally:
+        beside.join()
         ray.shutdown()
 
 
 # ---- this machine ------------------------------------------------------------------------------------------------
 
 
-def _local_crew(options: ClusterOptions, on_gpu: bool) -> Crew:
+def _local_crew(options: ClusterOptions, gpus: int | None) -> Crew:
+    """`gpus`: how many there are, for a model on a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    gpus = _gpus_here() if on_gpu else 0
-    workers = options.workers or (gpus if on_gpu else max(1, cores // _CORES_A_WORKER))
-    if on_gpu and workers > gpus:
+    if gpus is None:
+        workers = options.workers or max(1, cores // _CORES_A_WORKER)
+        return Crew(workers, max(1, workers // 2), _threads(cores, workers), False, options.worker_gib)
+    workers = options.workers or gpus
+    if workers > gpus:
         raise ConfigError(f"--workers {workers} on {gpus} GPUs: each worker has one of its own")
-    helpers = min(cores, _MOST_READERS * workers) if on_gpu else max(1, workers // 2)
-    return Crew(workers, helpers, _threads(cores, workers), on_gpu, options.worker_gib)
+    return Crew(workers, min(cores, _MOST_READERS * workers), _threads(cores, workers), True, options.worker_gib)
 
 
 def _gpus_here() -> int:
@@ -112,13 +138,14 @@ def _threads(cores: int, workers: int) -> int:
     return int(said) if said.isdecimal() and int(said) > 0 else max(1, cores // workers)
 
 
-def _start(ray: Any, crew: Crew) -> None:
-    if crew.worker_gib is not None:
-        _refuse_memory(crew.worker_gib, [_memory_here()])
+def _start(ray: Any, options: ClusterOptions) -> None:
+    """With as many logical CPUs as any crew needs: where the model will compute is not known yet."""
+    gpus = options.workers or len(list(Path("/dev").glob("nvidia[0-9]*")))
+    crews = [_local_crew(options, None), *([_local_crew(options, gpus)] if gpus else [])]
     with _without_chatter():
         ray.init(
             address="local",
-            num_cpus=crew.logical_cpus,
+            num_cpus=max(crew.logical_cpus for crew in crews),
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.CRITICAL,
@@ -147,8 +174,8 @@ def _memory_here() -> float:
 # ---- a cluster ---------------------------------------------------------------------------------------------------
 
 
-def _join(ray: Any, address: str) -> None:
-    _refuse_silent(address)
+def _join(ray: Any, options: ClusterOptions) -> None:
+    address = options.address
     try:
         with _without_chatter():
             ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)

@@ -18,6 +18,7 @@ import numpy as np
 
 from thingstuff.data.bulk.items import BulkItem
 from thingstuff.data.bulk.reading import read_images
+from thingstuff.engine.bulk.packing import pack, unpack
 from thingstuff.engine.bulk.shard import Tries
 from thingstuff.engine.bulk.spent import COLUMNS
 from thingstuff.engine.bulk.worker_model import WorkerModel, import_ahead
@@ -93,9 +94,8 @@ class PredictShard:
             self._predictor = self._model.build()
         loaded = time.perf_counter()
         heads = pickle.loads(row["heads"])  # noqa: S301  of our own worker
-        found = [_found(outcome) for outcome in self._outcomes(heads, _buffers(table, "pixels"))]
-        pickled = [pickle.dumps(one, protocol=5) for one in found]
-        return {"found": pickled, "loading_s": loaded - began, "predicting_s": time.perf_counter() - loaded}
+        found = [pack(_found(outcome)) for outcome in self._outcomes(heads, _buffers(table, "pixels"))]
+        return {"found": found, "loading_s": loaded - began, "predicting_s": time.perf_counter() - loaded}
 
     def _outcomes(self, heads: list[Any], buffers: list[Any]) -> Iterator[Any]:
         return self._predictor.stream(zip(heads, buffers, strict=True), _pixels, self._batch)
@@ -117,7 +117,7 @@ class WriteShard:
 
         began = time.perf_counter()
         self.place.check()
-        found = [pickle.loads(one) for one in _buffers(table, "found")]  # noqa: S301  of our own worker
+        found = [unpack(one) for one in _buffers(table, "found")]
         rows = [quarantine_row(*one) if isinstance(one, tuple) else checked_row(one, self.categories) for one in found]
         size = write_shard(self.place.folder, row["shard"], rows).stat().st_size
         self.place.tries.end(row["shard"])
