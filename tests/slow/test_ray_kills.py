@@ -160,7 +160,7 @@ def test_two_killed_workers_and_a_killed_driver_lose_nothing(command, photos, pl
     done = SHARD * len(before)
     assert f"{IMAGES - done} predicted, {done} already there" in out
     assert {path: path.stat().st_mtime_ns for path in before} == before
-    assert len(shards_of(tmp_path)) == IMAGES // SHARD
+    assert len(shards_of(tmp_path)) == -(-IMAGES // SHARD)
     assert_equal_stores(store_of(tmp_path), plain)
     assert not [path for path in (tmp_path / "predictions/images").iterdir() if path.name.startswith(".")]
 

@@ -140,8 +140,8 @@ def _threads(cores: int, workers: int) -> int:
 
 def _start(ray: Any, options: ClusterOptions) -> None:
     """With as many logical CPUs as any crew needs: where the model will compute is not known yet."""
-    gpus = options.workers or len(list(Path("/dev").glob("nvidia[0-9]*")))
-    crews = [_local_crew(options, None), *([_local_crew(options, gpus)] if gpus else [])]
+    gpus = len(list(Path("/dev").glob("nvidia[0-9]*")))
+    crews = [_local_crew(options, None), *([_local_crew(options, max(gpus, options.workers or 0))] if gpus else [])]
     with _without_chatter():
         ray.init(
             address="local",
