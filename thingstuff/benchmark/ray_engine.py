@@ -34,7 +34,7 @@ _HEADERS = ("engine", "workers", "images", "seconds", "images/s", "overhead %", 
 _COST_HEADERS = ("images", "workers", "load s", "read ms", "predict ms", "write ms", "KB read", "KB written", "busy %")
 _COST_NOTES = (
     "of Ray's last turn, from bulk.json: loading a worker's model; wall-clock time of workers and bytes of an image",
-    "busy: predicting / (seconds x workers), the seconds being Ray's own, from its start to its end",
+    "busy: predicting / (seconds x workers), the seconds from giving Ray the first shard to getting the last",
 )
 _NOTES = (
     "medians of {args.repeats} turns of whole commands, each with an empty output folder",

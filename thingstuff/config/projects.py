@@ -55,7 +55,7 @@ def _roots() -> list[Path]:
 def _folder_of(name: str) -> Path:
     known = project_names()
     if name not in known:
-        close = difflib.get_close_matches(name, known, n=1)
+        close = [one for one in known if one.lower() == name.lower()] or difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(known) or 'none'}"
         raise ConfigError(f"there is no PROJECT {name!r}: {hint}")
     return project_folders()[name]

@@ -111,7 +111,7 @@ def _predict(job: BulkJob, cluster: Cluster, meta: StoreMeta, folder: Path, miss
     began, spent = time.perf_counter(), Spent()
     shards = cut_into_shards(missing, job.shard_images)
     first = True
-    crew = cluster.crew(_device(job))
+    crew = cluster.crew(_device(job)).for_shards(len(shards))
     with Progress(len(missing), "predicting") as progress:
         task = BulkTask(_worker_model(job, crew), meta.categories, folder, _max_pixels(job), job.batch)
         for done in predict_shards(shards, task, crew):

@@ -199,6 +199,9 @@ def test_workers_share_the_cores(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
     assert _local_crew(ClusterOptions(), None) == Crew(4, 2, 4, False, None)
     assert _local_crew(ClusterOptions(workers=8), None).threads == 2
+    assert Crew(4, 2, 4, False, None).for_shards(3) == Crew(3, 2, 4, False, None)
+    with pytest.raises(ConfigError, match="--workers 17 on 16 cores"):
+        _local_crew(ClusterOptions(workers=17), None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert _local_crew(ClusterOptions(workers=2), None).threads == 1
     assert _local_crew(ClusterOptions(), 2) == Crew(2, 16, 1, True, None)

@@ -10,7 +10,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,10 @@ class Crew:
     def logical_cpus(self) -> int:
         """More than this machine has: who predicts is busy, who reads and writes mostly waits."""
         return self.workers + max(1, round(2 * _TASK_CPUS * self.helpers)) + 1
+
+    def for_shards(self, count: int) -> Crew:
+        """No more than find work in as many shards."""
+        return replace(self, workers=min(self.workers, count), helpers=min(self.helpers, count))
 
     @property
     def helper_resources(self) -> dict[str, Any]:
@@ -119,6 +123,8 @@ def _local_crew(options: ClusterOptions, gpus: int | None) -> Crew:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if gpus is None:
         workers = options.workers or max(1, cores // _CORES_A_WORKER)
+        if workers > cores:
+            raise ConfigError(f"--workers {workers} on {cores} cores: each worker wants one of its own")
         return Crew(workers, max(1, workers // 2), _threads(cores, workers), False, options.worker_gib)
     workers = options.workers or gpus
     if workers > gpus:

@@ -68,8 +68,7 @@ def _dataset(shards: Sequence[Shard], task: BulkTask, place: Place, crew: Crew) 
     rows = [{"shard": one.name, "items": pickle.dumps(list(one.items)), "failure": None} for one in shards]
     one_by_one = {"batch_size": 1, "batch_format": "pyarrow"}
     helpers = {"compute": ray.data.TaskPoolStrategy(size=crew.helpers), **crew.helper_resources}
-    size = min(crew.workers, len(rows))
-    workers = ray.data.ActorPoolStrategy(size=size, max_tasks_in_flight_per_actor=_SHARDS_WAITING)
+    workers = ray.data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=_SHARDS_WAITING)
     return (
         ray.data.from_items(rows, override_num_blocks=len(rows))
         .map_batches(ReadShard(place, task.max_pixels), **one_by_one, **helpers)
