@@ -194,6 +194,19 @@ def test_empty_model_gives_an_empty_table():
 # ---- heads for other classes ---------------------------------------------------------------------------------------
 
 
+def test_a_head_of_the_same_name_in_another_model_is_told_apart(tmp_path):
+    shared = {"backbone.conv.weight": (4, 4), "backbone.other.weight": (4, 4)}
+    ours = {**shared, "head.cls_score.weight": (6, 4), "head.kernel.weight": (8, 4)}
+    theirs = {**shared, "head.cls_score.weight": (21, 4), "head.mask_coef.weight": (5, 4), "protonet.weight": (5, 4)}
+    with pytest.raises(WeightsError) as caught:
+        load(tmp_path, theirs, ours)
+    assert "has other classes than this model" in str(caught.value)
+    assert str(caught.value).endswith(
+        ". Or it is of another model: it lacks 1 parameters of this one (head.kernel.weight is absent) "
+        "and has 2 that are not in it"
+    )
+
+
 def test_another_number_of_classes_is_refused_with_the_remedy(tmp_path):
     with pytest.raises(WeightsError) as caught:
         load(tmp_path, detector(80), detector(3))

@@ -79,7 +79,19 @@ def refuse_shapes(fit: Fit, remedy: str) -> None:
         found = sum(fit.in_file.get(n) == shape for n, shape in fit.in_model.items())
         raise _of_another_model(fit, found, example)
     if fit.heads and remedy:
-        raise WeightsError(f"{fit.file} has other classes than this model: {fit.heads_in_words()}: {remedy}")
+        raise WeightsError(
+            f"{fit.file} has other classes than this model: {fit.heads_in_words()}: {remedy}{_or_another_model(fit)}"
+        )
+
+
+def _or_another_model(fit: Fit) -> str:
+    """Models of two families may each have a head of the same name."""
+    if not (fit.missing and fit.unplaced):
+        return ""
+    return (
+        f". Or it is of another model: it lacks {len(fit.missing)} parameters of this one ({fit.missing[0]} is absent) "
+        f"and has {len(fit.unplaced)} that are not in it"
+    )
 
 
 def refuse_another_model(fit: Fit) -> None:
