@@ -38,6 +38,7 @@ def test_a_base_may_name_it(working_folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("idea", "there is no PROJECT 'idea': did you mean Idea?"),
         ("Idee", "there is no PROJECT 'Idee': did you mean Idea?"),
         ("../Idea", "there is no PROJECT '../Idea': "),
         ("Xyz", r"there is no PROJECT 'Xyz': there are .*Idea"),
@@ -47,6 +48,12 @@ def test_a_base_may_name_it(working_folder):
 def test_a_project_that_is_not_there(working_folder, name, message):
     with pytest.raises(ConfigError, match=message):
         load_config(None, ["PROJECT", name])
+
+
+def test_the_keys_of_a_project_that_is_not_named_tell_its_name(working_folder):
+    (working_folder / "c.yaml").write_text("MODEL:\n  IDEA: 5\n")
+    with pytest.raises(ConfigError, match="there is no key MODEL.IDEA: the project of that name .*: add PROJECT: Idea"):
+        load_config(working_folder / "c.yaml")
 
 
 def test_a_folder_with_two_packages_is_refused(working_folder):

@@ -17,7 +17,7 @@ from detectron2.config.compat import downgrade_config, upgrade_config
 from thingstuff.config.locate import config_path
 from thingstuff.config.nodes import add_thingstuff_config
 from thingstuff.config.panoptic_option import settle_panoptic
-from thingstuff.config.projects import import_project
+from thingstuff.config.projects import import_project, project_names
 from thingstuff.config.safe_yaml import read_yaml
 from thingstuff.errors import ConfigError
 
@@ -183,6 +183,9 @@ def _unknown_keys(root: CfgNode, node: CfgNode, values: dict[str, Any], prefix: 
 def _nearest_key(cfg: CfgNode, key: str) -> str:
     known = [str(k) for k in _all_keys(cfg, "")]
     last = key.rpartition(".")[2]
+    projects = [name for name in project_names() if name.lower() == last.lower()]
+    if projects:
+        return f": the project of that name brings its keys: add PROJECT: {projects[0]}"
     close = difflib.get_close_matches(key, known, n=1, cutoff=0.75) or [
         k for k in known if k.rpartition(".")[2].lower() == last.lower()
     ]
