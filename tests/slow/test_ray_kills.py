@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 IMAGES = 60
 SHARD = 4
-PREDICTOR = "PredictShard"
+PREDICTORS = "PredictShard", "WholeShard"  # with helpers, and where there is a worker for every core
 TOKEN = secrets.token_hex(32)  # of the clusters that are started here
 WAIT_S = 600
 
@@ -36,10 +36,10 @@ def photos(small_shapes, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def command(sharp_weights):
-    """A function: input, output, options -> the command, for small images and two workers of one thread."""
+    """A function: input, output, options -> the command, for small images and workers of one thread."""
 
-    def build(images, output, *options, engine="ray"):
-        of_ray = ("--workers", "2", "--shard-size", SHARD) if engine == "ray" else ("--no-overlays",)
+    def build(images, output, *options, engine="ray", workers=2):
+        of_ray = ("--workers", workers, "--shard-size", SHARD) if engine == "ray" else ("--no-overlays",)
         words = [
             sys.executable,
             ROOT / "tools/predict.py",
@@ -111,7 +111,9 @@ def title_of(process_id):
 
 
 def predictors_of(driver):
-    return sorted(child for child, title in descendants(driver.pid).items() if PREDICTOR in title)
+    return sorted(
+        child for child, title in descendants(driver.pid).items() if any(name in title for name in PREDICTORS)
+    )
 
 
 def wait_for(what, driver):
@@ -139,8 +141,9 @@ def assert_equal_stores(ours, plain):
         assert one.panoptic.segments == other.panoptic.segments
 
 
-def test_two_killed_workers_and_a_killed_driver_lose_nothing(command, photos, plain, tmp_path):
-    words = command(photos, tmp_path)
+@pytest.mark.parametrize("workers", [1, 2])
+def test_two_killed_workers_and_a_killed_driver_lose_nothing(command, photos, plain, tmp_path, workers):
+    words = command(photos, tmp_path, workers=workers)
     driver = start(words)
     for shards in (2, 5):
         wait_for(lambda shards=shards: len(shards_of(tmp_path)) >= shards, driver)

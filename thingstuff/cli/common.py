@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
 import gc
 import os
@@ -62,6 +63,8 @@ def run_command(
     """Parse `argv`, run `command`, and turn what a user can mend into one line on stderr and exit code 2."""
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     args = parser.parse_args(argv)
+    atexit.unregister(gc.freeze)  # where commands are called one after the other
+    atexit.register(gc.freeze)  # Python's last collection would take most of a second
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings would stand beside our one line
     try:
         return command(args)
@@ -77,7 +80,6 @@ def run_command(
         return 0
     except KeyboardInterrupt:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
-        gc.freeze()  # Python's last collection would take another second
         return EXIT_INTERRUPTED
     except OSError as error:
         if error.errno not in _DISK_PROBLEMS:

@@ -14,7 +14,7 @@ from thingstuff.engine.bulk.cluster import ClusterOptions, Crew, _local_crew, _r
 from thingstuff.engine.bulk.pipeline import _user_error
 from thingstuff.engine.bulk.shard import Tries, cut_into_shards
 from thingstuff.engine.bulk.spent import Spent
-from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WriteShard
+from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WholeShard, WriteShard
 from thingstuff.engine.bulk.worker_model import WorkerModel
 from thingstuff.errors import ConfigError, SetupError, WeightsError
 from thingstuff.report.bulk_run import missing_items, refuse_changed
@@ -66,14 +66,23 @@ def table_of(shard):
     )
 
 
-def run(shard, place, model, categories, batch=1):
+def run(shard, place, model, categories):
+    """As processes of their own do it, one after the other."""
     table = ReadShard(place, None)(table_of(shard))
-    table = PredictShard(model, place, batch)(table)
+    table = PredictShard(model, place, 1)(table)
     (row,) = WriteShard(place, categories)(table).to_pylist()
     return row
 
 
-def test_a_shard_holds_what_the_plain_engine_predicts(photos, cfg, place, tmp_path):
+def run_in_one(shard, place, model, categories):
+    """As a worker does it that has no helpers."""
+    worker = WholeShard(ReadShard(place, None), WriteShard(place, categories), model, place, 1)
+    (row,) = worker(table_of(shard)).to_pylist()
+    return row
+
+
+@pytest.mark.parametrize("run", [run, run_in_one])
+def test_a_shard_holds_what_the_plain_engine_predicts(run, photos, cfg, place, tmp_path):
     from thingstuff.data.inputs import find_inputs
     from thingstuff.engine.predictor import Predictor, predicted_categories
     from thingstuff.report.prediction_run import Job, Wanted, run_prediction
@@ -202,6 +211,9 @@ def test_workers_share_the_cores(monkeypatch):
     assert Crew(4, 2, 4, False, None).for_shards(3) == Crew(3, 2, 4, False, None)
     with pytest.raises(ConfigError, match="--workers 17 on 16 cores"):
         _local_crew(ClusterOptions(workers=17), None)
+    assert _local_crew(ClusterOptions(workers=15), None).helpers == 7
+    assert _local_crew(ClusterOptions(workers=16), None) == Crew(16, 0, 1, False, None)
+    assert Crew(16, 0, 1, False, None).for_shards(3) == Crew(3, 0, 1, False, None)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     assert _local_crew(ClusterOptions(workers=2), None).threads == 1
     assert _local_crew(ClusterOptions(), 2) == Crew(2, 16, 1, True, None)

@@ -35,7 +35,10 @@ class ClusterOptions:
 
 @dataclass(frozen=True)
 class Crew:
-    """How many work at what: `workers` predict, with `threads` each, and `helpers` read and as many write."""
+    """How many work at what: `workers` predict, with `threads` each, and `helpers` read and as many write.
+
+    With no helpers the workers also read and write.
+    """
 
     workers: int
     helpers: int
@@ -125,7 +128,8 @@ def _local_crew(options: ClusterOptions, gpus: int | None) -> Crew:
         workers = options.workers or max(1, cores // _CORES_A_WORKER)
         if workers > cores:
             raise ConfigError(f"--workers {workers} on {cores} cores: each worker wants one of its own")
-        return Crew(workers, max(1, workers // 2), _threads(cores, workers), False, options.worker_gib)
+        helpers = max(1, workers // 2) if workers < cores else 0  # who would only wait for the workers' cores
+        return Crew(workers, helpers, _threads(cores, workers), False, options.worker_gib)
     workers = options.workers or gpus
     if workers > gpus:
         raise ConfigError(f"--workers {workers} on {gpus} GPUs: each worker has one of its own")

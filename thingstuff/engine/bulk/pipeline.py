@@ -16,7 +16,7 @@ from thingstuff import errors
 from thingstuff.engine.bulk.cluster import Crew
 from thingstuff.engine.bulk.shard import Shard, Tries
 from thingstuff.engine.bulk.spent import Spent
-from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WriteShard
+from thingstuff.engine.bulk.stages import Place, PredictShard, ReadShard, WholeShard, WriteShard
 from thingstuff.engine.bulk.worker_model import WorkerModel
 from thingstuff.errors import SetupError, UserError
 from thingstuff.structures import Categories
@@ -34,6 +34,10 @@ class BulkTask:
     folder: Path
     max_pixels: int | None
     batch: int
+
+    def of_model(self, place: Place) -> tuple[WorkerModel, Place, int]:
+        """What `PredictShard` takes."""
+        return self.model, place, self.batch
 
 
 @dataclass(frozen=True)
@@ -60,27 +64,22 @@ def predict_shards(shards: Sequence[Shard], task: BulkTask, crew: Crew) -> Itera
         shutil.rmtree(tries.folder, ignore_errors=True)
 
 
-def _dataset(shards: Sequence[Shard], task: BulkTask, place: Place, crew: Crew) -> Any:
+def _dataset(cut: Sequence[Shard], task: BulkTask, place: Place, crew: Crew) -> Any:
     import ray
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    rows = [{"shard": one.name, "items": pickle.dumps(list(one.items)), "failure": None} for one in shards]
+    rows = [{"shard": one.name, "items": pickle.dumps(list(one.items)), "failure": None} for one in cut]
     one_by_one = {"batch_size": 1, "batch_format": "pyarrow"}
-    helpers = {"compute": ray.data.TaskPoolStrategy(size=crew.helpers), **crew.helper_resources}
-    workers = ray.data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=_SHARDS_WAITING)
-    return (
-        ray.data.from_items(rows, override_num_blocks=len(rows))
-        .map_batches(ReadShard(place, task.max_pixels), **one_by_one, **helpers)
-        .map_batches(
-            PredictShard,
-            fn_constructor_args=(task.model, place, task.batch),
-            compute=workers,
-            **one_by_one,
-            **crew.worker_resources,
-        )
-        .map_batches(WriteShard(place, task.categories), **one_by_one, **helpers)
-    )
+    pool = ray.data.ActorPoolStrategy(size=crew.workers, max_tasks_in_flight_per_actor=_SHARDS_WAITING)
+    workers = {"compute": pool, **one_by_one, **crew.worker_resources}
+    read, write, of_model = ReadShard(place, task.max_pixels), WriteShard(place, task.categories), task.of_model(place)
+    shards = ray.data.from_items(rows, override_num_blocks=len(rows))
+    if not crew.helpers:
+        return shards.map_batches(WholeShard, fn_constructor_args=(read, write, *of_model), **workers)
+    helpers = {"compute": ray.data.TaskPoolStrategy(size=crew.helpers), **one_by_one, **crew.helper_resources}
+    predicted = shards.map_batches(read, **helpers).map_batches(PredictShard, fn_constructor_args=of_model, **workers)
+    return predicted.map_batches(write, **helpers)
 
 
 def _rows(dataset: Any) -> Iterator[dict[str, Any]]:

@@ -126,6 +126,19 @@ class WriteShard:
         return {"predicted": len(found) - bad, "quarantined": bad, **spent}
 
 
+class WholeShard:
+    """All three stages in the process of the worker, where no core is left for others: then nothing has to travel."""
+
+    def __init__(self, read: ReadShard, write: WriteShard, *of_model: Any) -> None:
+        """`of_model` is what `PredictShard` takes."""
+        self._stages = (read, PredictShard(*of_model), write)
+
+    def __call__(self, table: Any) -> Any:
+        for stage in self._stages:
+            table = stage(table)
+        return table
+
+
 # ---- one shard ---------------------------------------------------------------------------------------------------
 
 
