@@ -11,6 +11,7 @@ PACKAGE = Path(__file__).parents[1] / "thingstuff"
 LEVEL = {
     "errors": 0,
     "files": 0,
+    "cores": 0,
     "console": 0,
     "progress": 1,
     "structures": 1,
@@ -25,7 +26,7 @@ LEVEL = {
     "benchmark": 7,
     "cli": 8,
 }
-NUMPY_ONLY = ("errors", "files", "console", "progress", "structures", "merge", "evaluation", "store")
+NUMPY_ONLY = ("errors", "files", "cores", "console", "progress", "structures", "merge", "evaluation", "store")
 HEAVY = {"torch", "torchvision", "detectron2", "fvcore"}
 FILES = sorted(PACKAGE.rglob("*.py"))
 

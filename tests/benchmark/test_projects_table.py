@@ -12,7 +12,7 @@ from thingstuff.benchmark.projects.child import ChildError, run_child
 from thingstuff.benchmark.projects.entries import YARDSTICK, Entry, chosen, find_entries
 from thingstuff.benchmark.projects.row import ProjectRow
 from thingstuff.benchmark.projects.settings import Settings
-from thingstuff.benchmark.projects.table import BEGIN, END, project_table, write_between_marks
+from thingstuff.benchmark.projects.table import MARKS, project_table
 from thingstuff.benchmark.projects.training import Training, config_key, kept_training
 from thingstuff.config import load_config
 from thingstuff.config.projects import project_folders
@@ -69,7 +69,7 @@ def test_as_many_steps_as_go_into_the_time():
         (["--threads", "0"], "--threads must be 1 or more, got 0"),
         (["--scenes", "1"], "--scenes must be 2 or more, got 1"),
         (["--only", "YOLAC"], "--only: there is no 'YOLAC': did you mean 'YOLACT'?"),
-        (["--output", "no/page.md"], "--output no/page.md: expected a page with the lines"),
+        (["--output", "no/page.md"], "no/page.md: expected a page with the lines"),
     ],
 )
 def test_odd_arguments_are_refused_before_anything_is_trained(run_tool, arguments, words):
@@ -200,7 +200,7 @@ def test_a_failure_is_told_by_the_exit_code_and_the_rest_is_written(measured, tm
     failing["A"] = "it diverged"
     monkeypatch.setattr("thingstuff.benchmark.projects.entries.find_entries", lambda _: ENTRIES)
     page = tmp_path / "page.md"
-    page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\nmore\n")
+    page.write_text(f"# Mine\n\n{MARKS.begin}\nold\n{MARKS.end}\nmore\n")
     arguments = ["--work", tmp_path / "work", "--output", page, "--seconds", "100"]
     code, out, _ = run_tool("benchmark", "projects", *arguments)
     assert code == 1
@@ -246,26 +246,5 @@ def test_a_model_with_boxes_alone_and_a_table_without_a_yardstick():
     assert cells[:7] == ["A", "-", "38.0 to 42.0", "-", "50.0", "-", "-"]
 
 
-def test_the_rest_of_the_page_stays_as_it_is(tmp_path):
-    page = tmp_path / "page.md"
-    page.write_text(f"# Mine\n\n{BEGIN}\nold\n{END}\n\nmore\n")
-    for _ in range(2):
-        write_between_marks(page, project_table([row(YARDSTICK, 40.0)], SETTINGS, MACHINE))
-    text = page.read_text()
-    assert text.startswith(f"# Mine\n\n{BEGIN}\n\n| model")
-    assert text.endswith(f"\n\n{END}\n\nmore\n")
-    assert "\nold\n" not in text
-
-
-@pytest.mark.parametrize("text", ["", BEGIN, f"{END}\n{BEGIN}", f"{BEGIN}{BEGIN}{END}"])
-def test_a_page_without_its_marks_is_refused(tmp_path, text):
-    page = tmp_path / "page.md"
-    page.write_text(text)
-    with pytest.raises(ConfigError, match="expected a page with the lines"):
-        write_between_marks(page, project_table([], SETTINGS, MACHINE))
-    assert page.read_text() == text
-
-
 def test_the_page_of_projects_has_the_marks():
-    text = (Path(__file__).parents[2] / "projects/README.md").read_text()
-    assert text.count(BEGIN) == text.count(END) == 1
+    assert MARKS.require(Path(__file__).parents[2] / "projects/README.md")

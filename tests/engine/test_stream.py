@@ -9,7 +9,6 @@ import torch
 
 import thingstuff
 from thingstuff.data.images import read_image_bgr
-from thingstuff.engine import stream
 from thingstuff.engine.stream import Outcome, Readied, Workers, batches, in_order
 from thingstuff.errors import ConfigError, DataError
 
@@ -42,7 +41,7 @@ class TestBatches:
 class TestInOrder:
     @pytest.fixture(params=[1, 4])
     def _cores(self, request, monkeypatch):
-        monkeypatch.setattr(stream.os, "sched_getaffinity", lambda process: set(range(request.param)), raising=False)
+        monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(request.param)), raising=False)
 
     @pytest.mark.usefixtures("_cores")
     def test_answers_come_in_order_and_few_are_taken_ahead(self):
@@ -74,7 +73,7 @@ class TestInOrder:
                 next(answers)
 
     def test_what_was_not_begun_is_left_when_the_block_ends(self, monkeypatch):
-        monkeypatch.setattr(stream.os, "sched_getaffinity", lambda process: {0, 1}, raising=False)
+        monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1}, raising=False)
         begun, may_end = [], threading.Event()
 
         def work(number):
@@ -113,7 +112,7 @@ def same(found, expected):
 @pytest.mark.parametrize(("recipe", "weights"), [(MASK, "mask"), (PANOPTIC, "panoptic")])
 @pytest.mark.parametrize("cores", [1, 2])
 def test_exact_is_the_same_as_one_by_one(sharp_weights, files, recipe, weights, cores, monkeypatch):
-    monkeypatch.setattr(stream.os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(cores)), raising=False)
     predictor = thingstuff.load(recipe, sharp_weights[weights], device="cpu").predictor
     outcomes = list(predictor.stream(files, read, batch=4))
     assert [o.item for o in outcomes] == files

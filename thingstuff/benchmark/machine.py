@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+
+from thingstuff.cores import usable_cores
 
 _PACKAGES = (
     *("numpy", "torch", "torchvision", "detectron2", "hotcoco", "pycocotools", "opencv-python-headless", "pillow"),
@@ -25,7 +26,7 @@ def describe_machine() -> dict[str, str | int | None]:
     return {
         "cpu": _cpu_model(),
         "instructions": _instructions(),
-        "cores": _usable_cores(),
+        "cores": usable_cores(),
         "gpu": _gpu(),
         "platform": platform.platform(),
         "python": platform.python_version(),
@@ -53,13 +54,6 @@ def _gpu() -> str | None:
     """Of PyTorch, if somebody has loaded it."""
     torch = sys.modules.get("torch")
     return torch.cuda.get_device_name() if torch is not None and torch.cuda.is_available() else None
-
-
-def _usable_cores() -> int:
-    """The cores that this process may run on, which in a container are fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _version(package: str) -> str | None:

@@ -37,9 +37,9 @@ def run_projects(args: argparse.Namespace, exit_failed: int) -> int:
 
     settings = _settings(args)
     if args.output is not None:
-        from thingstuff.benchmark.projects.table import require_marks
+        from thingstuff.benchmark.projects.table import MARKS
 
-        require_marks(args.output)  # now, not after hours
+        MARKS.require(args.output)  # now, not after hours
     from thingstuff.config.projects import project_folders
 
     entries = find_entries(project_folders())
@@ -59,7 +59,7 @@ def _settings(args: argparse.Namespace) -> Settings:
 
 def _measure(entries: Any, wanted: Any, settings: Settings, args: argparse.Namespace, exit_failed: int) -> int:
     from thingstuff.benchmark.projects.run import measure_projects
-    from thingstuff.benchmark.projects.table import project_table, write_between_marks
+    from thingstuff.benchmark.projects.table import MARKS, project_table
     from thingstuff.engine.folders import make_writable
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a training does not outlive this command
@@ -76,6 +76,6 @@ def _measure(entries: Any, wanted: Any, settings: Settings, args: argparse.Names
         print(f"not measured with these settings, and so without a row: {', '.join(report.unmeasured)}")
     print(f"results {record}")
     if args.output is not None:
-        write_between_marks(args.output, table)
+        MARKS.write(args.output, table.markdown())
         print(f"table {args.output}")
     return 0 if report.is_whole else exit_failed

@@ -11,12 +11,12 @@ Examples:
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from thingstuff.cli.common import add_dataset, add_draws, check_draws, register_datasets, run_command
+from thingstuff.cores import usable_cores
 from thingstuff.errors import ConfigError
 
 
@@ -85,12 +85,7 @@ def _options(args: argparse.Namespace) -> Any:
     from thingstuff.report.merge_tuning import TuningOptions
 
     check_draws(args)
-    return TuningOptions(args.metric, _cores() if args.workers is None else args.workers, args.seed, args.draws)
-
-
-def _cores() -> int:
-    """Those that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return TuningOptions(args.metric, usable_cores() if args.workers is None else args.workers, args.seed, args.draws)
 
 
 def _present(args: argparse.Namespace, store: Any) -> tuple[Any, str]:

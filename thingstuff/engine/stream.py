@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -12,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
+from thingstuff.cores import usable_cores
 from thingstuff.errors import DataError
 from thingstuff.modeling.prediction import Prediction
 
@@ -78,7 +78,7 @@ class Workers:
     @contextmanager
     def here(cls, device_type: str) -> Iterator[Workers]:
         """As many as this machine has cores for. They end with the block, without what they had not begun."""
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        cores = usable_cores()
         if cores == 1:
             yield cls(None, None, 1)
             return

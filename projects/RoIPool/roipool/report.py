@@ -10,12 +10,12 @@ from roipool.figure import ap_figure
 from roipool.runs import Run
 from roipool.tables import tables
 from roipool.variants import BASELINE, Variant
-from thingstuff.errors import DataError
 from thingstuff.files import whole_file, write_json
 from thingstuff.report.figures import save_figure
+from thingstuff.report.marks import Marks
 
 README = Path(__file__).resolve().parents[1] / "README.md"
-BEGIN, END = "<!-- begin: study -->", "<!-- end: study -->"
+MARKS = Marks("study")
 _FIGURE, _TITLE = "ap_over_iou.png", "Mask AP over the IoU threshold"
 
 
@@ -34,19 +34,10 @@ def write_report(folder: Path, compared: Comparison, into_readme: bool) -> str:
     _write_text(folder / "study.md", text)
     save_figure(figure, folder / _FIGURE)
     if into_readme:
-        page = between_markers(README.read_text(encoding="utf-8"), f"{text}\n![{_TITLE}]({_FIGURE})")
+        MARKS.write(README, f"{text}\n![{_TITLE}]({_FIGURE})")
         save_figure(figure, README.with_name(_FIGURE))
-        _write_text(README, page)
     files = ("tables", "study.md"), ("numbers", "study.json"), ("figure", _FIGURE)
     return "\n".join(["", text, *(f"{what:10} {folder / name}" for what, name in files)])
-
-
-def between_markers(page: str, text: str) -> str:
-    """`page` with `text` in place of what stands between the markers."""
-    if page.count(BEGIN) != 1 or page.count(END) != 1 or page.index(END) < page.index(BEGIN):
-        raise DataError(f"the README needs one line {BEGIN} and one line {END} below it, for the tables")
-    before, _, rest = page.partition(BEGIN)
-    return f"{before}{BEGIN}\n\n{text.strip()}\n\n{END}{rest.partition(END)[2]}"
 
 
 def _write_text(path: Path, text: str) -> None:

@@ -12,7 +12,7 @@ from roipool.tables import shown, tables
 from roipool.variants import VARIANTS, chosen
 from roipool.verdict import verdict
 
-from thingstuff.errors import ConfigError, DataError
+from thingstuff.errors import ConfigError
 
 
 def scores(variant, seed, mask_ap, box_ap=50.0):
@@ -113,13 +113,13 @@ def test_the_figure_has_a_curve_for_each_variant_and_one_difference_fewer():
 
 def test_all_is_written_and_the_readme_between_its_markers_alone(monkeypatch, tmp_path):
     readme = tmp_path / "README.md"
-    readme.write_text(f"before\n\n{report.BEGIN}\nearlier table\n{report.END}\n\nafter\n")
+    readme.write_text(f"before\n\n{report.MARKS.begin}\nearlier table\n{report.MARKS.end}\n\nafter\n")
     monkeypatch.setattr(report, "README", readme)
     (tmp_path / "study").mkdir()
     report.write_report(tmp_path / "study", COMPARED, into_readme=True)
     page = readme.read_text()
-    assert page.startswith(f"before\n\n{report.BEGIN}\n\nIn mask AP")
-    assert page.endswith(f"![Mask AP over the IoU threshold](ap_over_iou.png)\n\n{report.END}\n\nafter\n")
+    assert page.startswith(f"before\n\n{report.MARKS.begin}\n\nIn mask AP")
+    assert page.endswith(f"![Mask AP over the IoU threshold](ap_over_iou.png)\n\n{report.MARKS.end}\n\nafter\n")
     assert "earlier table" not in page
     assert json.loads((tmp_path / "study/study.json").read_text())["roipool"]["tasks"]["segm"]["AP"]["mean"] == (
         pytest.approx((58 + 60.5 + 61) / 3)
@@ -128,16 +128,8 @@ def test_all_is_written_and_the_readme_between_its_markers_alone(monkeypatch, tm
         assert (tmp_path / path).stat().st_size > 0
 
 
-@pytest.mark.parametrize(
-    "page", ["", report.BEGIN, f"{report.END} {report.BEGIN}", f"{report.BEGIN} {report.BEGIN} {report.END}"]
-)
-def test_a_readme_without_its_markers_is_refused(page):
-    with pytest.raises(DataError, match="needs one line"):
-        report.between_markers(page, "tables")
-
-
 def test_the_projects_readme_has_the_markers():
-    assert "new" in report.between_markers(report.README.read_text(encoding="utf-8"), "new")
+    assert report.MARKS.require(report.README)
 
 
 def test_the_baseline_is_always_chosen_and_mask28_is_its_other_name():

@@ -1,19 +1,17 @@
-"""The rows as a table, and its place in a page: between two marks, so that the rest of the page is written by hand."""
+"""The rows as a table, and its place in a page."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from thingstuff.benchmark.projects.entries import YARDSTICK
 from thingstuff.benchmark.projects.row import ProjectRow
 from thingstuff.benchmark.projects.settings import Settings
-from thingstuff.errors import ConfigError
-from thingstuff.files import whole_file
+from thingstuff.report.marks import Marks
 from thingstuff.report.table import Table
 
-BEGIN, END = "<!-- begin: benchmark projects -->", "<!-- end: benchmark projects -->"
+MARKS = Marks("benchmark projects")
 _HEADERS = (
     *("model", "mask AP", "95 %", "of Mask R-CNN's", "box AP", "mask AP50", "thing PQ", "p50 ms", "fast ms"),
     *("parameters", "GFLOP", "weights MiB", "steps", "trained s"),
@@ -70,21 +68,3 @@ def _machine_note(settings: Settings, machine: Mapping[str, Any]) -> str:
     threads = f"{settings.threads} thread{'s' if settings.threads > 1 else ''} in training"
     place = f"{gpu}{machine['cpu']}, {threads}, Python {machine['python']}, {versions}"
     return f"`{settings.command()}` on {place}."
-
-
-# ---- the page --------------------------------------------------------------------------------------------------------
-
-
-def require_marks(page: Path) -> None:
-    """ConfigError unless the page has both marks, once each and in their order."""
-    text = page.read_text() if page.is_file() else ""
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
-        raise ConfigError(f"--output {page}: expected a page with the lines {BEGIN} and {END}, between which it writes")
-
-
-def write_between_marks(page: Path, table: Table) -> None:
-    require_marks(page)
-    text = page.read_text()
-    before, after = text.partition(BEGIN)[0], text.partition(END)[2]
-    with whole_file(page) as file:
-        file.write(f"{before}{BEGIN}\n\n{table.markdown()}\n\n{END}{after}".encode())

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from thingstuff.cores import usable_cores
 from thingstuff.errors import ConfigError, SetupError
 
 _ANSWER_WITHIN_S, _HEALTHY_WITHIN_S = 5, 45
@@ -123,7 +124,7 @@ def ray_here(options: ClusterOptions, meanwhile: Callable[[], None]) -> Iterator
 
 def _local_crew(options: ClusterOptions, gpus: int | None) -> Crew:
     """`gpus`: how many there are, for a model on a GPU."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cores()
     if gpus is None:
         workers = options.workers or max(1, cores // _CORES_A_WORKER)
         if workers > cores:
