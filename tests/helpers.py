@@ -1,5 +1,6 @@
 """Plain helpers of several test folders."""
 
+import importlib.util
 import json
 from pathlib import Path
 
@@ -13,6 +14,14 @@ TINY = (
     *("MODEL.DEVICE", "cpu", "DATALOADER.NUM_WORKERS", "0", "SOLVER.IMS_PER_BATCH", "2", "SOLVER.MAX_ITER", "2"),
     *("TEST.PICTURES", "2", "SEED", "1", "MODEL.RPN.POST_NMS_TOPK_TEST", "20", "TEST.DETECTIONS_PER_IMAGE", "10"),
 )
+
+
+def load_script(path):
+    """The module of a command that is no part of a package."""
+    spec = importlib.util.spec_from_file_location(f"script_{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def assert_one_line(error_text, *parts):

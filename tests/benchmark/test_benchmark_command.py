@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from thingstuff.benchmark.measure import Case, Measurement, MemoryRow
+from thingstuff.benchmark.registry import MEASUREMENTS
 from thingstuff.cli import benchmark
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +22,7 @@ def wrong(monkeypatch):
     """A measurement `wrong` whose second case is unequal."""
     cases = [Case(f"case {n}", "reference", lambda: 1, lambda n=n: n, operator.eq) for n in (1, 2)]
     measurement = Measurement("wrong", "never right", lambda parser: None, lambda args: iter(cases))
-    monkeypatch.setitem(benchmark.MEASUREMENTS, "wrong", measurement)
+    monkeypatch.setitem(MEASUREMENTS, "wrong", measurement)
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def test_evaluate_prints_a_table_and_writes_json(small, tmp_path, capsys):
 def test_memory_has_a_table_of_its_own(monkeypatch, tmp_path, capsys):
     rows = [MemoryRow("case 1", "reference", 2.0, 5.0, 2.5, True), MemoryRow("case 2", "reference", 4, 2, 0.5, False)]
     measurement = Measurement("light", "in memory", lambda parser: None, lambda args: iter(()), lambda args: iter(rows))
-    monkeypatch.setitem(benchmark.MEASUREMENTS, "light", measurement)
+    monkeypatch.setitem(MEASUREMENTS, "light", measurement)
     path = tmp_path / "memory.json"
     assert benchmark.main(["light", "--memory", "--json", str(path)]) == 1  # the second row is unequal
     assert json.loads(path.read_text())["rows"] == [vars(row) for row in rows]

@@ -14,6 +14,7 @@ from thingstuff.cli.main import COMMANDS
 from thingstuff.errors import SetupError
 
 TOOLS = sorted((ROOT / "tools").glob("*.py"))
+SCRIPTS = [*TOOLS, *sorted((ROOT / "projects").glob("*/*.py"))]
 
 
 def test_tools_and_subcommands_are_the_same():
@@ -21,7 +22,7 @@ def test_tools_and_subcommands_are_the_same():
     assert all(os.access(p, os.X_OK) for p in TOOLS)
 
 
-@pytest.mark.parametrize("tool", TOOLS, ids=lambda p: p.stem)
+@pytest.mark.parametrize("tool", SCRIPTS, ids=lambda p: p.stem)
 def test_help_loads_nothing_heavy(tool):
     """What makes `--help` slow is importing torch; it is checked for itself, since a clock would say little here."""
     code = f"""
@@ -36,6 +37,16 @@ print("heavy:", sorted({{"torch", "detectron2", "torchvision", "matplotlib"}} & 
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "usage:" in answer.stdout
     assert answer.stdout.strip().endswith("heavy: [] 0")
+
+
+@pytest.mark.parametrize("tool", SCRIPTS, ids=lambda p: p.stem)
+def test_a_bare_python_has_help_or_a_line_that_says_what_is_missing(tool):
+    answer = subprocess.run([sys.executable, "-S", tool, "--help"], capture_output=True, text=True)
+    if answer.returncode == 0:
+        assert "usage:" in answer.stdout
+    else:
+        assert answer.returncode == 2
+        assert_one_line(answer.stderr, "is not installed for this Python: run make setup")
 
 
 def test_thingstuff_lists_and_refuses(run_tool):

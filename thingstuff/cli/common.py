@@ -69,10 +69,7 @@ def run_command(
     try:
         return command(args)
     except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] not in _PACKAGES:
-            raise
-        how = "run make setup, then source .venv/bin/activate"
-        return _report(parser.prog, f"{error.name} is not installed for this Python: {how}", args.debug)
+        return report_missing(parser.prog, error, args.debug)
     except UserError as error:
         return _report(parser.prog, _own_words(error), args.debug)
     except BrokenPipeError:  # whoever read the output has seen enough
@@ -85,6 +82,14 @@ def run_command(
         if error.errno not in _DISK_PROBLEMS:
             raise
         return _report(parser.prog, f"{error.filename or 'writing'}: {_DISK_PROBLEMS[error.errno]}", args.debug)
+
+
+def report_missing(prog: str, error: ModuleNotFoundError, debug: bool = False) -> int:
+    """The exit code for a package that every installation has, but not this Python; any other error is raised again."""
+    if error.name is None or error.name.split(".")[0] not in _PACKAGES:
+        raise error
+    how = "run make setup, then source .venv/bin/activate"
+    return _report(prog, f"{error.name} is not installed for this Python: {how}", debug)
 
 
 def _own_words(error: UserError) -> str:

@@ -1,21 +1,13 @@
 """A study whose trainings take no time: each writes the files that a training would, with the truth as its results."""
 
-import importlib.util
 import json
 from pathlib import Path
 
 import pytest
+from helpers import load_script
 from roipool import runs
 
 FOLDER = Path(__file__).parents[1]
-
-
-def load_study():
-    """The module of the command, which lies beside the package."""
-    spec = importlib.util.spec_from_file_location("roipool_study", FOLDER / "study.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 class QuickTrainings:
@@ -58,7 +50,7 @@ def quick(monkeypatch):
 @pytest.fixture
 def study(monkeypatch, capsys, tmp_path):
     """A function: arguments -> (exit code, output, errors), with few scenes and a folder of its own."""
-    main = load_study().main
+    main = load_script(FOLDER / "study.py").main
     monkeypatch.setattr(runs.Scenes, "__init__", _few_scenes(runs.Scenes.__init__))
 
     def run(*arguments):

@@ -1,15 +1,17 @@
 """torchvision's weights in Detectron2's own Mask R-CNN: the same detections and masks."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from detectron2.modeling import build_model
-from helpers import assert_one_line
+from helpers import assert_one_line, load_script
 from torchvision_cases import CLASSES, DETECTIONS, pictures, small_cfg, torchvision_network
-from torchvision_maskrcnn.command import main
 from torchvision_maskrcnn.conversion import Conversion, converted
 
 from thingstuff.errors import WeightsError
 
+main = load_script(Path(__file__).parents[1] / "convert.py").main
 TOLERANCE = 1e-3  # pixels, scores and probabilities
 
 

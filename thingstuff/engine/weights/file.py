@@ -42,7 +42,7 @@ def register_reader(suffix: str) -> Callable[[Reader], Reader]:
 def read_weights_file(path: Path) -> dict[str, Any]:
     """What Detectron2's checkpointer wants: `model`, and `matching_heuristics` where names need matching."""
     if not path.is_file():
-        raise WeightsError(f"no weights at {path}: check MODEL.WEIGHTS")
+        raise WeightsError(f"no weights at {path}: check the path")
     try:
         content = _READERS.get(path.suffix, read_pth)(path)
     except WeightsError:
