@@ -8,7 +8,7 @@ import sys
 import pytest
 from helpers import ROOT
 
-from thingstuff.benchmark.projects.table import BEGIN, END
+from thingstuff.benchmark.projects.table import MARKS
 
 pytestmark = pytest.mark.slow
 BROKEN = "raise RuntimeError('half written')\n"
@@ -35,7 +35,7 @@ def test_a_trial_of_the_table(small_shapes, tmp_path):
     (package / "__init__.py").write_text(BROKEN)
     (package.parent / "configs").mkdir()
     (package.parent / "configs" / "shapes.yaml").write_text('PROJECT: "Broken"\n')
-    (tmp_path / "page.md").write_text(f"# Mine\n\n{BEGIN}\n{END}\n")
+    (tmp_path / "page.md").write_text(f"# Mine\n\n{MARKS.begin}\n{MARKS.end}\n")
     first = measure(tmp_path, "--only", "mask_rcnn", "YOLACT", "Broken")
     assert first.returncode == 1, first.stderr
     page = (tmp_path / "page.md").read_text()

@@ -74,7 +74,8 @@ def sharpen(network, seed=0):
         norms = [module for module in network.modules() if "Norm2d" in type(module).__name__]
         with hooked(dict.fromkeys(norms, settle), before=True):
             network.eval()(images)
-        with hooked({layer: partial(spread, deviation) for layer, deviation in last_layers(network).items()}):
+        done = set()  # a layer for several levels is set by the finest
+        with hooked({layer: partial(spread, deviation, done) for layer, deviation in last_layers(network).items()}):
             network(images)
     return network
 
@@ -106,8 +107,11 @@ def settle(norm, inputs):
     norm.running_var.copy_(inputs[0].square().mean((0, 2, 3)))
 
 
-def spread(deviation, layer, inputs, output):
+def spread(deviation, done, layer, inputs, output):
     """A layer's answer, with channels in its second place, gets the mean 0 and a deviation."""
+    if layer in done:
+        return None
+    done.add(layer)
     others = [0, *range(2, output.dim())]
     factor = deviation / output.std(others).mean()
     layer.weight.mul_(factor)
@@ -115,10 +119,12 @@ def spread(deviation, layer, inputs, output):
     return layer.forward(inputs[0])
 
 
-def torchvision_network(cfg):
+def torchvision_network(cfg, seed=0):
     """torchvision's own `MaskRCNN` of a config, sharpened; it leaves pictures of SHORT_PX in their size."""
     given = torchvision_arguments(cfg) | {"_skip_resize": False, "min_size": SHORT_PX, "max_size": 10 * SHORT_PX}
-    return sharpen(build_network(Structure.from_config(cfg), given))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return sharpen(build_network(Structure.from_config(cfg), given), seed)
 
 
 def with_weights(network, **overrides):
