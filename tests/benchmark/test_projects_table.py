@@ -69,7 +69,7 @@ def test_as_many_steps_as_go_into_the_time():
         (["--threads", "0"], "--threads must be 1 or more, got 0"),
         (["--scenes", "1"], "--scenes must be 2 or more, got 1"),
         (["--only", "YOLAC"], "--only: there is no 'YOLAC': did you mean 'YOLACT'?"),
-        (["--output", "no/page.md"], "no/page.md: expected a page with the lines"),
+        (["--output", "no/page.md"], "--output no/page.md: expected a page with the lines"),
     ],
 )
 def test_odd_arguments_are_refused_before_anything_is_trained(run_tool, arguments, words):

@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers import load_script
 
 from thingstuff.errors import DataError
 from thingstuff.structures import NOT_STUFF, VOID, Categories, Category
@@ -27,10 +28,7 @@ def detectron2_tables():
     if package is None:
         pytest.skip("detectron2 is absent")
     path = Path(package.origin).parent / "data/datasets/builtin_meta.py"
-    spec = importlib.util.spec_from_file_location("builtin_meta", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(path)
 
 
 def test_things_and_stuff_keep_the_order():

@@ -39,7 +39,7 @@ def run_projects(args: argparse.Namespace, exit_failed: int) -> int:
     if args.output is not None:
         from thingstuff.benchmark.projects.table import MARKS
 
-        MARKS.require(args.output)  # now, not after hours
+        MARKS.require(args.output, "--output")  # now, not after hours
     from thingstuff.config.projects import project_folders
 
     entries = find_entries(project_folders())

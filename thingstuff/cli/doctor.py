@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import importlib.metadata
 import importlib.util
-import os
 import platform
 import shutil
 import sys
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from thingstuff.cli.common import run_command
+from thingstuff.cores import usable_cores
 
 OK, NOTE, BAD = "ok", "note", "BAD"
 _NEEDED = (
@@ -82,7 +82,7 @@ def _python() -> Iterator[Finding]:
     yield Finding(
         OK if fits else BAD,
         "python",
-        f"{platform.python_version()} on {platform.system()} {platform.machine()}, {os.cpu_count()} cores",
+        f"{platform.python_version()} on {platform.system()} {platform.machine()}, {usable_cores()} cores",
         "" if fits else "make a virtual environment with Python 3.11 or newer",
     )
 

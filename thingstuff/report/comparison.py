@@ -166,12 +166,10 @@ def _unanswered(compared: Compared, truth: GroundTruth) -> list[str]:
     """What a reader misses, and why it is not said."""
     entries, notes = compared.store.entries, []
     if not any(entry.has_panoptic for entry in entries):
-        how = (
-            ""
-            if is_imported(compared.store)
-            else ": predict with PANOPTIC.ENABLED True, or merge with tools/store.py merge"
-        )
-        notes.append(f"there are no panoptic maps, so nothing is said of a merge{how}")
+        how = "merge with tools/store.py merge"
+        if not is_imported(compared.store):
+            how = f"predict with PANOPTIC.ENABLED True, or {how}"
+        notes.append(f"there are no panoptic maps, so nothing is said of a merge: {how}")
         return [*notes, *_missing_pictures(compared)]
     if truth.panoptic is None:
         notes.append(f"no PQ, since {truth.name} has no panoptic maps: a registered data set has all kinds of truth")

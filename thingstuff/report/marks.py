@@ -23,12 +23,13 @@ class Marks:
     def end(self) -> str:
         return f"<!-- end: {self.name} -->"
 
-    def require(self, page: Path) -> str:
-        """The text of the page. ConfigError unless it has both marks, once each and in their order."""
+    def require(self, page: Path, option: str = "") -> str:
+        """The text of the page, which an option may name. ConfigError unless it has both marks, in their order."""
         text = page.read_text(encoding="utf-8") if page.is_file() else ""
         begin, end = self.begin, self.end
         if text.count(begin) != 1 or text.count(end) != 1 or text.index(begin) > text.index(end):
-            raise ConfigError(f"{page}: expected a page with the lines {begin} and {end}, between which it is written")
+            place = f"{option} {page}".lstrip()
+            raise ConfigError(f"{place}: expected a page with the lines {begin} and {end}, between which it writes")
         return text
 
     def write(self, page: Path, part: str) -> None:

@@ -204,15 +204,14 @@ def test_it_learns_from_any_truth(network, kind):
 
 
 def test_bf16_moves_no_box_by_pixels(network):
-    """Boxes are decoded in float32, as without autocast."""
+    """Boxes are decoded in float32, and so the proposals, of which the losses are, are those without autocast."""
     model = with_weights(network).train()
     exact = losses_of(model, [truth(2)])
     with torch.autocast("cpu", torch.bfloat16):
         mixed = losses_of(with_weights(network).train(), [truth(2)])
     for name, value in mixed.items():
         assert value.dtype == torch.float32
-        if name not in ("loss_cls", "loss_box_reg"):  # which hang on the proposals that are drawn
-            assert value.item() == pytest.approx(exact[name].item(), rel=0.1), name
+        assert value.item() == pytest.approx(exact[name].item(), rel=0.25), name
     with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
         batch = model.preprocess_image([{"image": pictures(1)[0]}])
         features = model.backbone(batch.tensor)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,6 +14,7 @@ from typing import Any, TypeVar
 
 from PIL import ExifTags, Image
 
+from thingstuff.cores import usable_cores
 from thingstuff.data.checks.listed_files import ListedFiles, Located
 from thingstuff.data.formats.image_files import UNREADABLE, image_size_hw
 from thingstuff.data.images import read_image_bgr
@@ -68,7 +68,7 @@ class ImageFiles:
 def in_threads(function: Callable[[_Item], _Result], items: Sequence[_Item], title: str) -> Iterator[_Result]:
     """The results in order, while the progress is shown. Reading and decoding do not hold up other threads."""
     blocks = [items[start : start + _BLOCK] for start in range(0, len(items), _BLOCK)]
-    pool = ThreadPoolExecutor(min(16, os.cpu_count() or 1))
+    pool = ThreadPoolExecutor(min(16, usable_cores()))
     try:
         done = pool.map(partial(_each, function), blocks)
         yield from chain.from_iterable(results for _, results in zip(watched(blocks, title), done, strict=True))
