@@ -1,6 +1,7 @@
 """Comparing stores: the numbers are those of the parts, the words say them, and what does not fit is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from thingstuff.evaluation.merged_instances import things_of
 from thingstuff.merge import Greedy, merge
 from thingstuff.report.comparison import AP_IN_MAP, COST, MIOU_IN_MAP, ComparisonOptions, compare_stores
 from thingstuff.report.comparison_page import comparison_page
-from thingstuff.report.comparison_report import record, tables, text, verdict
+from thingstuff.report.comparison_report import all_notes, record, tables, text, verdict
 from thingstuff.report.image_ranks import image_ranks
 from thingstuff.store import PredictedImage, Store, StoreMeta, StoreWriter
 from thingstuff.structures import Detections
@@ -118,6 +119,24 @@ def test_what_does_not_fit_is_refused(write_store, tmp_path):
         compare_stores([whole, whole], options=ComparisonOptions(names=("a", "a")))
     with pytest.raises(DataError, match="--names: expected 2"):
         compare_stores([whole, whole], options=ComparisonOptions(names=("a",)))
+
+
+def test_names_are_as_short_as_tells_them_apart(write_store, tmp_path):
+    folders = [write_store(tmp_path / name / "store") for name in ("one", "two")]
+    assert [store.name for store in compare_stores(folders, options=FEW).stores] == ["one/store", "two/store"]
+    assert compare_stores(folders[:1], options=FEW).stores[0].name == "store"
+    with pytest.raises(DataError, match="two stores have one name"):
+        compare_stores(folders[:1] * 2, options=FEW)
+
+
+def test_what_is_true_of_all_stores_is_said_once(write_store, tmp_path):
+    comparison = compare_stores([write_store(tmp_path / name) for name in ("one", "two", "three")], options=FEW)
+    told = [["of all", "of some"], ["of all", "of some", "of one"], ["of all"]]
+    for store, notes in zip(comparison.stores, told, strict=True):
+        store.scores.notes[:] = notes
+    assert all_notes(comparison) == ["all: of all", "one, two: of some", "two: of one"]
+    alone = replace(comparison, stores=comparison.stores[:1])
+    assert all_notes(alone) == ["one: of all", "one: of some"]
 
 
 def test_the_page_has_the_most_telling_images_with_their_ledger(write_store, tmp_path):

@@ -121,13 +121,22 @@ def _is_store(path: Path) -> bool:
 
 
 def _names(folders: Sequence[Path], given: Sequence[str]) -> list[str]:
-    names = list(given) or [folder.resolve().stem if folder.is_file() else folder.resolve().name for folder in folders]
+    names = list(given) or _shortest_names(folders)
     if len(names) != len(folders):
         raise DataError(f"--names: expected {len(folders)}, one for each of the stores, got {len(names)}")
     if len(set(names)) < len(names):
-        names = [str(folder) for folder in folders] if not given else names
-    if len(set(names)) < len(names):
         raise DataError(f"two stores have one name: {', '.join(names)}: give each its own with --names")
+    return names
+
+
+def _shortest_names(paths: Sequence[Path]) -> list[str]:
+    """As many last parts of each path as tell them apart, if anything does."""
+    whole = [path.resolve().with_suffix("") if path.is_file() else path.resolve() for path in paths]
+    names: list[str] = []
+    for count in range(1, max(len(path.parts) for path in whole) + 1):
+        names = ["/".join(path.parts[-count:]) for path in whole]
+        if len(set(names)) == len(names):
+            break
     return names
 
 

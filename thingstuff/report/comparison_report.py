@@ -41,8 +41,13 @@ def verdict(comparison: Comparison) -> list[str]:
 
 
 def all_notes(comparison: Comparison) -> list[str]:
-    """What a reader should know of each store."""
-    return [f"{store.name}: {note}" for store in comparison.stores for note in store.scores.notes]
+    """What a reader should know of each store; what is true of all is said once."""
+    of_each: dict[str, list[str]] = {}
+    for store in comparison.stores:
+        for note in store.scores.notes:
+            of_each.setdefault(note, []).append(store.name)
+    is_of_all = {note: 1 < len(comparison.stores) == len(names) for note, names in of_each.items()}
+    return [f"{'all' if is_of_all[note] else ', '.join(names)}: {note}" for note, names in of_each.items()]
 
 
 def tables(comparison: Comparison) -> list[TitledTable]:
